@@ -1,0 +1,1 @@
+//! The messages and frames that the benchmarks share.
