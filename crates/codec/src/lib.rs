@@ -10,3 +10,54 @@
 )]
 #![no_std]
 #![doc = include_str!("../README.md")]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod codec;
+mod collections;
+mod composite;
+mod condition;
+mod constructor;
+mod error;
+mod frame;
+mod numbers;
+mod performative;
+mod primitive;
+mod reader;
+pub mod sasl;
+mod state;
+mod tag;
+mod terminus;
+mod text;
+mod transport;
+mod value;
+
+pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
+pub use collections::{Array, ArrayIter, Fields, List, ListIter, Map, MapIter, Multiple};
+pub use composite::{Composite, ListReader, ListWriter};
+pub use condition::{Error, ErrorCondition};
+pub use constructor::Descriptor;
+pub use error::{DecodeError, DecodeErrorKind};
+pub use frame::{
+    FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType,
+    MIN_MAX_FRAME_SIZE, ProtocolHeader, ProtocolId, begin_frame, encode_frame, finish_frame,
+    next_frame,
+};
+pub use numbers::{
+    Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo,
+    TransferNumber,
+};
+pub use performative::Performative;
+pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
+pub use reader::{MAX_DEPTH, Reader};
+pub use state::{Accepted, DeliveryState, Modified, Received, Rejected, Released};
+pub use tag::{DeliveryTag, InvalidDeliveryTag};
+pub use terminus::{ExpiryPolicy, Source, Target, TerminusDurability};
+pub use text::{Binary, InvalidSymbol, Str, Symbol};
+pub use transport::{
+    Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role,
+    SenderSettleMode, Transfer,
+};
+pub use value::{Described, Value};

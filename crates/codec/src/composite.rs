@@ -1,0 +1,355 @@
+//! Composite types: described lists of fields, §1.4.
+
+use alloc::vec::Vec;
+
+use crate::constructor as code;
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
+
+/// A type of §1.4: a list of fields behind a descriptor.
+pub trait Composite {
+    /// The symbolic descriptor.
+    const NAME: &'static str;
+    /// The numeric descriptor.
+    const CODE: u64;
+}
+
+/// Takes the descriptor of a described value, whose 0x00 was read already, and the constructor behind it.
+///
+/// Fails unless it is `name` or `code`.
+pub(crate) fn expect_descriptor(
+    constructor: u8,
+    reader: &mut Reader<'_>,
+    name: &'static str,
+    code: u64,
+) -> Result<u8, DecodeError> {
+    if constructor != code::DESCRIBED {
+        return Err(reader.unexpected(name, constructor));
+    }
+    let at = reader.offset();
+    if !descriptor_is(reader, name, code)? {
+        return Err(DecodeError::new(
+            DecodeErrorKind::UnexpectedDescriptor { expected: name },
+            at,
+        ));
+    }
+    reader.octet()
+}
+
+/// Takes a descriptor and tells whether it is `name` or `code`.
+fn descriptor_is(reader: &mut Reader<'_>, name: &str, code: u64) -> Result<bool, DecodeError> {
+    Ok(match reader.octet()? {
+        code::SMALLULONG => u64::from(reader.octet()?) == code,
+        code::ULONG => u64::from_be_bytes(reader.octets()?) == code,
+        code::SYM8 => reader.variable(false)? == name.as_bytes(),
+        code::SYM32 => reader.variable(true)? == name.as_bytes(),
+        other => {
+            reader.skip_data(other)?;
+            false
+        }
+    })
+}
+
+/// Reads the fields of a composite in the order of their declaration.
+///
+/// Fields that the list is too short for count as null; fields that it has beyond the declaration are skipped.
+#[derive(Debug)]
+pub struct ListReader<'a> {
+    fields: Reader<'a>,
+    left: u32,
+}
+
+impl<'a> ListReader<'a> {
+    /// Takes the list behind `constructor`, which has been read.
+    ///
+    /// # Errors
+    /// When it is no list, or its size or count exceed the input.
+    #[inline]
+    pub fn open(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let (left, fields) = match constructor {
+            code::LIST0 => (0, Reader::inner(&[], reader.offset(), 0)),
+            code::LIST8 => reader.compound(false)?,
+            code::LIST32 => reader.compound(true)?,
+            _ => return Err(reader.unexpected("list", constructor)),
+        };
+        if left as usize > fields.rest().len() {
+            return Err(fields.error(DecodeErrorKind::CountTooLarge));
+        }
+        Ok(Self { fields, left })
+    }
+
+    /// The next field, if it is neither absent nor null.
+    ///
+    /// # Errors
+    /// When it is malformed or of another type.
+    #[inline]
+    pub fn optional<T: Decode<'a>>(&mut self) -> Result<Option<T>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        match self.fields.octet()? {
+            code::NULL => Ok(None),
+            constructor => T::decode_data(constructor, &mut self.fields).map(Some),
+        }
+    }
+
+    /// The next field, which must be there; `name` is told if it is not.
+    ///
+    /// # Errors
+    /// When it is absent, null, malformed or of another type.
+    #[inline]
+    pub fn mandatory<T: Decode<'a>>(&mut self, name: &'static str) -> Result<T, DecodeError> {
+        let at = self.fields.offset();
+        self.optional()?
+            .ok_or(DecodeError::new(DecodeErrorKind::MissingField(name), at))
+    }
+
+    /// Skips what is left and checks that the list ends where its size said.
+    ///
+    /// # Errors
+    /// When a field beyond the declaration is malformed, or octets are left over.
+    #[inline]
+    pub fn close(mut self) -> Result<(), DecodeError> {
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.fields.skip()?;
+        }
+        self.fields.finish()
+    }
+}
+
+/// Writes the fields of a composite in the order of their declaration.
+///
+/// Nulls at the end are left out, and the list takes its shortest form.
+#[derive(Debug)]
+pub struct ListWriter<'o> {
+    out: &'o mut Vec<u8>,
+    /// Where the list's constructor stands in `out`.
+    start: usize,
+    count: u32,
+    nulls: u32,
+}
+
+impl<'o> ListWriter<'o> {
+    /// Begins the list of a composite behind its descriptor.
+    #[inline]
+    pub fn described(code: u64, out: &'o mut Vec<u8>) -> Self {
+        out.push(code::DESCRIBED);
+        code.encode(out);
+        let start = out.len();
+        out.extend_from_slice(&[code::LIST8, 0, 0]);
+        Self {
+            out,
+            start,
+            count: 0,
+            nulls: 0,
+        }
+    }
+
+    /// Writes a field that is null.
+    #[inline]
+    pub fn null(&mut self) {
+        self.nulls = self.nulls.saturating_add(1);
+    }
+
+    /// Writes a field.
+    #[inline]
+    pub fn field(&mut self, value: &(impl Encode + ?Sized)) {
+        for _ in 0..self.nulls {
+            self.out.push(code::NULL);
+        }
+        self.count = self.count.saturating_add(self.nulls).saturating_add(1);
+        self.nulls = 0;
+        value.encode(self.out);
+    }
+
+    /// Writes a field that is null if there is no value.
+    #[inline]
+    pub fn optional(&mut self, value: Option<&(impl Encode + ?Sized)>) {
+        match value {
+            Some(value) => self.field(value),
+            None => self.null(),
+        }
+    }
+
+    /// Ends the list.
+    pub fn close(self) {
+        let size = self.out.len().saturating_sub(self.start).saturating_sub(2);
+        if self.count == 0 {
+            self.out.truncate(self.start);
+            self.out.push(code::LIST0);
+            return;
+        }
+        match (u8::try_from(size), u8::try_from(self.count)) {
+            (Ok(size), Ok(count)) => {
+                if let Some(head) = self.out.get_mut(self.start.saturating_add(1)..) {
+                    head.iter_mut()
+                        .zip([size, count])
+                        .for_each(|(octet, value)| *octet = value);
+                }
+            }
+            _ => {
+                let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
+                let [c0, c1, c2, c3] = self.count.to_be_bytes();
+                let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
+                self.out
+                    .splice(self.start..self.start.saturating_add(3), head);
+            }
+        }
+    }
+}
+
+/// A field of a composite: how it is read from and written to a list. A plain type is mandatory, an `Option` is not,
+/// a `Multiple` is null when empty.
+pub(crate) trait Field<'a>: Sized {
+    fn read(list: &mut ListReader<'a>, name: &'static str) -> Result<Self, DecodeError>;
+    fn write(&self, list: &mut ListWriter<'_>);
+}
+
+impl<'a, T: Decode<'a> + Encode> Field<'a> for Option<T> {
+    #[inline]
+    fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
+        list.optional()
+    }
+
+    #[inline]
+    fn write(&self, list: &mut ListWriter<'_>) {
+        list.optional(self.as_ref());
+    }
+}
+
+impl<'a, T: Decode<'a>> Field<'a> for crate::Multiple<T>
+where
+    Self: Encode,
+{
+    fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
+        Ok(list.optional()?.unwrap_or_default())
+    }
+
+    fn write(&self, list: &mut ListWriter<'_>) {
+        if self.is_empty() {
+            list.null()
+        } else {
+            list.field(self)
+        }
+    }
+}
+
+/// Marks the types whose fields are mandatory when they stand alone.
+macro_rules! mandatory_fields {
+    ($($type:ty),* $(,)?) => { $(
+        impl<'a> $crate::composite::Field<'a> for $type {
+            #[inline]
+            fn read(
+                list: &mut $crate::ListReader<'a>,
+                name: &'static str,
+            ) -> Result<Self, $crate::DecodeError> {
+                list.mandatory(name)
+            }
+
+            #[inline]
+            fn write(&self, list: &mut $crate::ListWriter<'_>) {
+                list.field(self);
+            }
+        }
+    )* };
+}
+
+/// Declares composites in the order and the words of the specification.
+///
+/// One declaration yields the struct and its decoding, encoding and descriptor. A plain type is mandatory, `Option` is not,
+/// `Multiple` holds one or many, `= x` is a default that is left out on the wire.
+macro_rules! composite {
+    ($(
+        $(#[$doc:meta])*
+        pub struct $name:ident $(<$life:lifetime>)? : $symbol:literal = $code:literal {
+            $( $(#[$field_doc:meta])* $field:ident : $type:ty $(= $default:expr)? ),* $(,)?
+        }
+    )*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name $(<$life>)? {
+            $( $(#[$field_doc])* pub $field: $type, )*
+        }
+
+        impl $(<$life>)? $crate::Composite for $name $(<$life>)? {
+            const NAME: &'static str = $symbol;
+            const CODE: u64 = $code;
+        }
+
+        $crate::composite::composite!(@decode $name $(<$life>)? { $($field: $type $(= $default)?),* });
+
+        impl $(<$life>)? $crate::Encode for $name $(<$life>)? {
+            fn encode(&self, out: &mut alloc::vec::Vec<u8>) {
+                #[allow(unused_mut)]
+                let mut list = $crate::ListWriter::described($code, out);
+                $( $crate::composite::composite!(@write list, self.$field $(, $default)?); )*
+                list.close();
+            }
+        }
+
+        $crate::composite::composite!(@owned $name $(<$life>)? { $($field),* });
+    )* };
+
+    (@decode $name:ident <$life:lifetime> { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
+        $crate::composite::composite!(@decode_as $life, $name<$life>, { $($field: $type $(= $default)?),* });
+    };
+    (@decode $name:ident { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
+        $crate::composite::composite!(@decode_as 'a, $name, { $($field: $type $(= $default)?),* });
+    };
+    (@decode_as $life:lifetime, $name:ty, { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
+        impl<$life> $crate::Decode<$life> for $name {
+            fn decode_data(
+                constructor: u8,
+                reader: &mut $crate::Reader<$life>,
+            ) -> Result<Self, $crate::DecodeError> {
+                let constructor = $crate::composite::expect_descriptor(
+                    constructor,
+                    reader,
+                    <$name as $crate::Composite>::NAME,
+                    <$name as $crate::Composite>::CODE,
+                )?;
+                #[allow(unused_mut)]
+                let mut list = $crate::ListReader::open(constructor, reader)?;
+                let value = Self {
+                    $( $field: $crate::composite::composite!(@read list, $field $(, $default)?), )*
+                };
+                list.close()?;
+                Ok(value)
+            }
+        }
+    };
+
+    (@read $list:ident, $field:ident, $default:expr) => { $list.optional()?.unwrap_or($default) };
+    (@read $list:ident, $field:ident) => { $crate::composite::Field::read(&mut $list, stringify!($field))? };
+    (@write $list:ident, $self:ident.$field:ident, $default:expr) => {
+        if $self.$field == $default { $list.null() } else { $list.field(&$self.$field) }
+    };
+    (@write $list:ident, $self:ident.$field:ident) => { $crate::composite::Field::write(&$self.$field, &mut $list) };
+
+    (@owned $name:ident <$life:lifetime> { $($field:ident),* }) => {
+        impl $crate::IntoOwned for $name<'_> {
+            type Owned = $name<'static>;
+            fn into_owned(self) -> Self::Owned {
+                $name { $( $field: $crate::IntoOwned::into_owned(self.$field), )* }
+            }
+        }
+    };
+    (@owned $name:ident { $($field:ident),* }) => { $crate::codec::owned_already!($name); };
+}
+pub(crate) use composite;
+
+mandatory_fields!(
+    bool,
+    u32,
+    u64,
+    crate::Handle,
+    crate::DeliveryNumber,
+    crate::TransferNumber,
+    crate::Role,
+    crate::Str<'a>,
+    crate::Symbol<'a>,
+    crate::Binary<'a>,
+    crate::ErrorCondition<'a>,
+    crate::sasl::SaslCode,
+);

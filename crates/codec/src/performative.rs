@@ -1,0 +1,131 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::constructor as code;
+use crate::{
+    Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition,
+    Encode, End, Flow, Open, Reader, Transfer,
+};
+
+/// The body of an AMQP frame, §2.7. Rare and large ones are boxed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Performative<'a> {
+    /// §2.7.1
+    Open(Box<Open<'a>>),
+    /// §2.7.2
+    Begin(Box<Begin<'a>>),
+    /// §2.7.3
+    Attach(Box<Attach<'a>>),
+    /// §2.7.4
+    Flow(Flow<'a>),
+    /// §2.7.5; the payload follows in the frame
+    Transfer(Transfer<'a>),
+    /// §2.7.6
+    Disposition(Disposition<'a>),
+    /// §2.7.7
+    Detach(Detach<'a>),
+    /// §2.7.8
+    End(End<'a>),
+    /// §2.7.9
+    Close(Close<'a>),
+}
+
+const NAMES: [(&str, u64); 9] = [
+    (Open::NAME, Open::CODE),
+    (Begin::NAME, Begin::CODE),
+    (Attach::NAME, Attach::CODE),
+    (Flow::NAME, Flow::CODE),
+    (Transfer::NAME, Transfer::CODE),
+    (Disposition::NAME, Disposition::CODE),
+    (Detach::NAME, Detach::CODE),
+    (End::NAME, End::CODE),
+    (Close::NAME, Close::CODE),
+];
+
+/// The numeric descriptor that follows, without taking it; a name among `names` counts as its number.
+pub(crate) fn peek_code(
+    constructor: u8,
+    reader: &Reader<'_>,
+    expected: &'static str,
+    names: &[(&str, u64)],
+) -> Result<u64, DecodeError> {
+    if constructor != code::DESCRIBED {
+        return Err(reader.unexpected(expected, constructor));
+    }
+    let mut ahead = reader.clone();
+    Ok(match ahead.peek()? {
+        code::SYM8 | code::SYM32 => {
+            let name = ahead.read::<crate::Symbol<'_>>()?;
+            names
+                .iter()
+                .find(|(known, _)| name == **known)
+                .map_or(u64::MAX, |(_, code)| *code)
+        }
+        code::SMALLULONG | code::ULONG | code::ULONG0 => ahead.read()?,
+        _ => {
+            ahead.skip()?;
+            u64::MAX
+        }
+    })
+}
+
+impl Performative<'_> {
+    /// The name of this performative in the specification.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Begin(_) => "begin",
+            Self::Attach(_) => "attach",
+            Self::Flow(_) => "flow",
+            Self::Transfer(_) => "transfer",
+            Self::Disposition(_) => "disposition",
+            Self::Detach(_) => "detach",
+            Self::End(_) => "end",
+            Self::Close(_) => "close",
+        }
+    }
+}
+
+impl<'a> Decode<'a> for Performative<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.offset();
+        Ok(
+            match peek_code(constructor, reader, "a performative", &NAMES)? {
+                Transfer::CODE => Self::Transfer(Transfer::decode_data(constructor, reader)?),
+                Flow::CODE => Self::Flow(Flow::decode_data(constructor, reader)?),
+                Disposition::CODE => {
+                    Self::Disposition(Disposition::decode_data(constructor, reader)?)
+                }
+                Open::CODE => Self::Open(Box::new(Open::decode_data(constructor, reader)?)),
+                Begin::CODE => Self::Begin(Box::new(Begin::decode_data(constructor, reader)?)),
+                Attach::CODE => Self::Attach(Box::new(Attach::decode_data(constructor, reader)?)),
+                Detach::CODE => Self::Detach(Detach::decode_data(constructor, reader)?),
+                End::CODE => Self::End(End::decode_data(constructor, reader)?),
+                Close::CODE => Self::Close(Close::decode_data(constructor, reader)?),
+                _ => {
+                    let kind = DecodeErrorKind::UnexpectedDescriptor {
+                        expected: "a performative",
+                    };
+                    return Err(DecodeError::new(kind, at));
+                }
+            },
+        )
+    }
+}
+
+impl Encode for Performative<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Open(body) => body.encode(out),
+            Self::Begin(body) => body.encode(out),
+            Self::Attach(body) => body.encode(out),
+            Self::Flow(body) => body.encode(out),
+            Self::Transfer(body) => body.encode(out),
+            Self::Disposition(body) => body.encode(out),
+            Self::Detach(body) => body.encode(out),
+            Self::End(body) => body.encode(out),
+            Self::Close(body) => body.encode(out),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The types of variable width: string, symbol and binary, §1.6.19 to §1.6.21.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
+
+use crate::constructor as code;
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader};
+
+/// The most octets that an owned string, binary or compound may have.
+pub(crate) const MAX_OCTETS: usize = 1 << 31;
+
+/// A UTF-8 string, borrowed or owned. §1.6.20
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Str<'a>(Cow<'a, str>);
+
+/// An ASCII string of a symbolic domain, borrowed or owned. §1.6.21
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Symbol<'a>(Cow<'a, str>);
+
+/// A run of octets, borrowed or owned. §1.6.19
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Binary<'a>(Cow<'a, [u8]>);
+
+/// A text that cannot be a symbol because it is not ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidSymbol;
+
+impl fmt::Display for InvalidSymbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a symbol may hold ASCII characters only (§1.6.21)")
+    }
+}
+
+impl core::error::Error for InvalidSymbol {}
+
+impl<'a> Str<'a> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text as it is held, borrowed or owned.
+    pub fn into_cow(self) -> Cow<'a, str> {
+        self.0
+    }
+}
+
+impl<'a> Symbol<'a> {
+    /// A symbol known when the program is written.
+    ///
+    /// # Panics
+    /// If `text` is not ASCII; in a constant that is a compile error.
+    pub const fn from_static(text: &'static str) -> Symbol<'static> {
+        assert!(text.is_ascii(), "a symbol may hold ASCII characters only");
+        Symbol(Cow::Borrowed(text))
+    }
+
+    /// A symbol made of `text`.
+    ///
+    /// # Errors
+    /// If `text` is not ASCII.
+    pub fn new(text: impl Into<Cow<'a, str>>) -> Result<Self, InvalidSymbol> {
+        let text = text.into();
+        if text.is_ascii() && text.len() <= MAX_OCTETS {
+            Ok(Self(text))
+        } else {
+            Err(InvalidSymbol)
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) const fn from_const(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> Binary<'a> {
+    /// The octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The octets as they are held, borrowed or owned.
+    pub fn into_cow(self) -> Cow<'a, [u8]> {
+        self.0
+    }
+}
+
+/// # Panics
+/// If the text has more than 2^31 octets.
+impl<'a> From<&'a str> for Str<'a> {
+    fn from(text: &'a str) -> Self {
+        assert!(
+            text.len() <= MAX_OCTETS,
+            "a string may have at most 2^31 octets"
+        );
+        Self(Cow::Borrowed(text))
+    }
+}
+
+/// # Panics
+/// If the text has more than 2^31 octets.
+impl From<String> for Str<'static> {
+    fn from(text: String) -> Self {
+        assert!(
+            text.len() <= MAX_OCTETS,
+            "a string may have at most 2^31 octets"
+        );
+        Self(Cow::Owned(text))
+    }
+}
+
+/// # Panics
+/// If there are more than 2^31 octets.
+impl<'a> From<&'a [u8]> for Binary<'a> {
+    fn from(octets: &'a [u8]) -> Self {
+        assert!(
+            octets.len() <= MAX_OCTETS,
+            "a binary may have at most 2^31 octets"
+        );
+        Self(Cow::Borrowed(octets))
+    }
+}
+
+/// # Panics
+/// If there are more than 2^31 octets.
+impl From<Vec<u8>> for Binary<'static> {
+    fn from(octets: Vec<u8>) -> Self {
+        assert!(
+            octets.len() <= MAX_OCTETS,
+            "a binary may have at most 2^31 octets"
+        );
+        Self(Cow::Owned(octets))
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Binary<'a> {
+    fn from(octets: &'a [u8; N]) -> Self {
+        Self::from(octets.as_slice())
+    }
+}
+
+macro_rules! text {
+    ($type:ident, $target:ty) => {
+        impl Deref for $type<'_> {
+            type Target = $target;
+            fn deref(&self) -> &$target {
+                &self.0
+            }
+        }
+
+        impl AsRef<$target> for $type<'_> {
+            fn as_ref(&self) -> &$target {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $type<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl PartialEq<$target> for $type<'_> {
+            fn eq(&self, other: &$target) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&$target> for $type<'_> {
+            fn eq(&self, other: &&$target) -> bool {
+                &*self.0 == *other
+            }
+        }
+
+        impl IntoOwned for $type<'_> {
+            type Owned = $type<'static>;
+            fn into_owned(self) -> $type<'static> {
+                $type(Cow::Owned(self.0.into_owned()))
+            }
+        }
+    };
+}
+
+text!(Str, str);
+text!(Symbol, str);
+text!(Binary, [u8]);
+
+impl fmt::Display for Str<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Symbol<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'a> Decode<'a> for &'a [u8] {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        match constructor {
+            code::VBIN8 => reader.variable(false),
+            code::VBIN32 => reader.variable(true),
+            _ => Err(reader.unexpected("binary", constructor)),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for &'a str {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let octets = match constructor {
+            code::STR8 => reader.variable(false)?,
+            code::STR32 => reader.variable(true)?,
+            _ => return Err(reader.unexpected("string", constructor)),
+        };
+        core::str::from_utf8(octets).map_err(|e| {
+            let start = reader.offset().saturating_sub(octets.len());
+            DecodeError::new(
+                DecodeErrorKind::InvalidUtf8,
+                start.saturating_add(e.valid_up_to()),
+            )
+        })
+    }
+}
+
+impl<'a> Decode<'a> for Str<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self(Cow::Borrowed(<&str>::decode_data(
+            constructor,
+            reader,
+        )?)))
+    }
+}
+
+impl<'a> Decode<'a> for Binary<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self(Cow::Borrowed(<&[u8]>::decode_data(
+            constructor,
+            reader,
+        )?)))
+    }
+}
+
+impl<'a> Decode<'a> for Symbol<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let octets = match constructor {
+            code::SYM8 => reader.variable(false)?,
+            code::SYM32 => reader.variable(true)?,
+            _ => return Err(reader.unexpected("symbol", constructor)),
+        };
+        match core::str::from_utf8(octets) {
+            Ok(text) if text.is_ascii() => Ok(Self(Cow::Borrowed(text))),
+            _ => {
+                let start = reader.offset().saturating_sub(octets.len());
+                let at = octets
+                    .iter()
+                    .position(|octet| !octet.is_ascii())
+                    .unwrap_or(0);
+                Err(DecodeError::new(
+                    DecodeErrorKind::InvalidSymbol,
+                    start.saturating_add(at),
+                ))
+            }
+        }
+    }
+}
+
+/// Appends constructor, size and octets in the shorter of two forms.
+#[inline]
+fn encode_variable(small: u8, wide: u8, octets: &[u8], out: &mut Vec<u8>) {
+    match u8::try_from(octets.len()) {
+        Ok(size) => out.extend_from_slice(&[small, size]),
+        Err(_) => {
+            out.push(wide);
+            // Limited to 2^31 octets at construction, or borrowed from an input with a 32-bit size.
+            out.extend_from_slice(&(octets.len() as u32).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(octets);
+}
+
+impl Encode for str {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_variable(code::STR8, code::STR32, self.as_bytes(), out);
+    }
+}
+
+impl Encode for Str<'_> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
+
+impl Encode for Symbol<'_> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_variable(code::SYM8, code::SYM32, self.0.as_bytes(), out);
+    }
+}
+
+impl Encode for [u8] {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_variable(code::VBIN8, code::VBIN32, self, out);
+    }
+}
+
+impl Encode for Binary<'_> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
