@@ -8,9 +8,7 @@ use core::ops::Deref;
 
 use crate::constructor::{self as code, Width};
 use crate::text::MAX_OCTETS;
-use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, MAX_DEPTH, Reader, Symbol, Value,
-};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, MAX_DEPTH, Reader, Symbol, Value};
 
 /// The most elements that an array may claim when they occupy no octets at all.
 const MAX_ZERO_WIDTH: u32 = 1 << 16;
@@ -26,12 +24,7 @@ struct Body<'a> {
 
 impl Default for Body<'_> {
     fn default() -> Self {
-        Self {
-            octets: Cow::Borrowed(&[]),
-            count: 0,
-            offset: 0,
-            depth_left: MAX_DEPTH,
-        }
+        Self { octets: Cow::Borrowed(&[]), count: 0, offset: 0, depth_left: MAX_DEPTH }
     }
 }
 
@@ -43,21 +36,13 @@ impl<'a> Body<'a> {
         if count as usize > inner.rest().len() {
             return Err(inner.error(DecodeErrorKind::CountTooLarge));
         }
-        Ok(Self {
-            octets: Cow::Borrowed(inner.rest()),
-            count,
-            offset: inner.offset(),
-            depth_left: inner.depth_left(),
-        })
+        Ok(Self { octets: Cow::Borrowed(inner.rest()), count, offset: inner.offset(), depth_left: inner.depth_left() })
     }
 
     fn push(&mut self, element: &(impl Encode + ?Sized)) {
         let octets = self.octets.to_mut();
         element.encode(octets);
-        assert!(
-            octets.len() <= MAX_OCTETS,
-            "a compound value may have at most 2^31 octets"
-        );
+        assert!(octets.len() <= MAX_OCTETS, "a compound value may have at most 2^31 octets");
         self.count = self.count.saturating_add(1);
     }
 
@@ -156,10 +141,7 @@ impl List<'_> {
 
     /// The elements, decoded one by one.
     pub fn iter(&self) -> ListIter<'_> {
-        ListIter {
-            reader: self.0.reader(),
-            left: self.0.count,
-        }
+        ListIter { reader: self.0.reader(), left: self.0.count }
     }
 
     pub(crate) fn validate(&self) -> Result<(), DecodeError> {
@@ -195,10 +177,7 @@ impl Map<'_> {
     /// The entries in wire order, decoded one by one.
     #[inline]
     pub fn iter(&self) -> MapIter<'_> {
-        MapIter(ListIter {
-            reader: self.0.reader(),
-            left: self.0.count,
-        })
+        MapIter(ListIter { reader: self.0.reader(), left: self.0.count })
     }
 
     /// The value of the first entry whose key is this string or symbol.
@@ -242,10 +221,7 @@ impl<'a> Iterator for ListIter<'a> {
         self.left = left;
         let value = Value::decode(&mut self.reader);
         if value.is_err() {
-            *self = Self {
-                reader: Reader::sized(&[]),
-                left: 0,
-            };
+            *self = Self { reader: Reader::sized(&[]), left: 0 };
         }
         Some(value)
     }
@@ -279,10 +255,7 @@ impl Array<'_> {
         for item in items {
             octets.extend_from_slice(&(item.len() as u32).to_be_bytes());
             octets.extend_from_slice(item.as_bytes());
-            assert!(
-                octets.len() <= MAX_OCTETS,
-                "an array may have at most 2^31 octets"
-            );
+            assert!(octets.len() <= MAX_OCTETS, "an array may have at most 2^31 octets");
             count = count.saturating_add(1);
         }
         Array {
@@ -442,10 +415,7 @@ impl Encode for Map<'_> {
 impl Encode for Array<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
         let size = self.octets.len().saturating_add(self.constructor.len());
-        match (
-            u8::try_from(size.saturating_add(1)),
-            u8::try_from(self.count),
-        ) {
+        match (u8::try_from(size.saturating_add(1)), u8::try_from(self.count)) {
             (Ok(size), Ok(count)) => out.extend_from_slice(&[code::ARRAY8, size, count]),
             _ => {
                 out.push(code::ARRAY32);

@@ -27,10 +27,7 @@ pub(crate) fn expect_descriptor(
     }
     let at = reader.offset();
     if !descriptor_is(reader, name, code)? {
-        return Err(DecodeError::new(
-            DecodeErrorKind::UnexpectedDescriptor { expected: name },
-            at,
-        ));
+        return Err(DecodeError::new(DecodeErrorKind::UnexpectedDescriptor { expected: name }, at));
     }
     reader.octet()
 }
@@ -100,8 +97,7 @@ impl<'a> ListReader<'a> {
     #[inline]
     pub fn mandatory<T: Decode<'a>>(&mut self, name: &'static str) -> Result<T, DecodeError> {
         let at = self.fields.offset();
-        self.optional()?
-            .ok_or(DecodeError::new(DecodeErrorKind::MissingField(name), at))
+        self.optional()?.ok_or(DecodeError::new(DecodeErrorKind::MissingField(name), at))
     }
 
     /// Skips what is left and checks that the list ends where its size said.
@@ -138,12 +134,7 @@ impl<'o> ListWriter<'o> {
         code.encode(out);
         let start = out.len();
         out.extend_from_slice(&[code::LIST8, 0, 0]);
-        Self {
-            out,
-            start,
-            count: 0,
-            nulls: 0,
-        }
+        Self { out, start, count: 0, nulls: 0 }
     }
 
     /// Writes a field that is null.
@@ -183,17 +174,14 @@ impl<'o> ListWriter<'o> {
         match (u8::try_from(size), u8::try_from(self.count)) {
             (Ok(size), Ok(count)) => {
                 if let Some(head) = self.out.get_mut(self.start.saturating_add(1)..) {
-                    head.iter_mut()
-                        .zip([size, count])
-                        .for_each(|(octet, value)| *octet = value);
+                    head.iter_mut().zip([size, count]).for_each(|(octet, value)| *octet = value);
                 }
             }
             _ => {
                 let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
                 let [c0, c1, c2, c3] = self.count.to_be_bytes();
                 let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
-                self.out
-                    .splice(self.start..self.start.saturating_add(3), head);
+                self.out.splice(self.start..self.start.saturating_add(3), head);
             }
         }
     }
@@ -227,11 +215,7 @@ where
     }
 
     fn write(&self, list: &mut ListWriter<'_>) {
-        if self.is_empty() {
-            list.null()
-        } else {
-            list.field(self)
-        }
+        if self.is_empty() { list.null() } else { list.field(self) }
     }
 }
 

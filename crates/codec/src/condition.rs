@@ -131,11 +131,7 @@ impl<'a> Error<'a> {
     /// # Panics
     /// If the description has more than 2^31 octets.
     pub fn new(condition: ErrorCondition<'a>, description: impl Into<Str<'a>>) -> Self {
-        Self {
-            condition,
-            description: Some(description.into()),
-            info: None,
-        }
+        Self { condition, description: Some(description.into()), info: None }
     }
 }
 

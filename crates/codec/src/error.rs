@@ -54,11 +54,7 @@ pub enum DecodeErrorKind {
 impl DecodeError {
     pub(crate) const fn new(kind: DecodeErrorKind, offset: usize) -> Self {
         // Offsets beyond 4 GiB cannot occur in a frame; they saturate rather than wrap.
-        let offset = if offset > u32::MAX as usize {
-            u32::MAX
-        } else {
-            offset as u32
-        };
+        let offset = if offset > u32::MAX as usize { u32::MAX } else { offset as u32 };
         Self { kind, offset }
     }
 
@@ -82,12 +78,8 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             DecodeErrorKind::Incomplete => f.write_str("the input ends inside a value"),
-            DecodeErrorKind::Overrun => {
-                f.write_str("a value is longer than the sized value around it")
-            }
-            DecodeErrorKind::LeftOver => {
-                f.write_str("octets are left over at the end of a sized value")
-            }
+            DecodeErrorKind::Overrun => f.write_str("a value is longer than the sized value around it"),
+            DecodeErrorKind::LeftOver => f.write_str("octets are left over at the end of a sized value"),
             DecodeErrorKind::UnknownConstructor(code) => {
                 write!(f, "expected a constructor, found 0x{code:02x}")
             }
@@ -104,9 +96,7 @@ impl fmt::Display for DecodeError {
             DecodeErrorKind::InvalidUtf8 => f.write_str("a string is not UTF-8"),
             DecodeErrorKind::InvalidSymbol => f.write_str("a symbol is not ASCII"),
             DecodeErrorKind::InvalidChar => f.write_str("a char is not a Unicode scalar value"),
-            DecodeErrorKind::CountTooLarge => {
-                f.write_str("a count is larger than its octets can hold")
-            }
+            DecodeErrorKind::CountTooLarge => f.write_str("a count is larger than its octets can hold"),
             DecodeErrorKind::OddMapCount => f.write_str("a map has a key without a value"),
             DecodeErrorKind::TooDeep => f.write_str("values are nested too deeply"),
         }?;

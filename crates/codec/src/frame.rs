@@ -38,20 +38,11 @@ impl ProtocolHeader {
     /// How many octets a header has.
     pub const SIZE: usize = 8;
     /// AMQP 1.0.0.
-    pub const AMQP: Self = Self {
-        id: ProtocolId::Amqp,
-        version: [1, 0, 0],
-    };
+    pub const AMQP: Self = Self { id: ProtocolId::Amqp, version: [1, 0, 0] };
     /// TLS for AMQP 1.0.0.
-    pub const TLS: Self = Self {
-        id: ProtocolId::Tls,
-        version: [1, 0, 0],
-    };
+    pub const TLS: Self = Self { id: ProtocolId::Tls, version: [1, 0, 0] };
     /// SASL for AMQP 1.0.0.
-    pub const SASL: Self = Self {
-        id: ProtocolId::Sasl,
-        version: [1, 0, 0],
-    };
+    pub const SASL: Self = Self { id: ProtocolId::Sasl, version: [1, 0, 0] };
 
     /// Reads the header at the start of `input`: `Ok(None)` while more octets are needed.
     ///
@@ -60,10 +51,7 @@ impl ProtocolHeader {
     pub fn parse(input: &[u8]) -> Result<Option<Self>, FrameError> {
         let known = input.len().min(4);
         if input.get(..known) != b"AMQP".get(..known) {
-            return Err(FrameError {
-                kind: FrameErrorKind::NoProtocolHeader,
-                size: 0,
-            });
+            return Err(FrameError { kind: FrameErrorKind::NoProtocolHeader, size: 0 });
         }
         let Some(&[_, _, _, _, id, major, minor, revision]) = input.first_chunk::<8>() else {
             return Ok(None);
@@ -74,10 +62,7 @@ impl ProtocolHeader {
             3 => ProtocolId::Sasl,
             other => ProtocolId::Other(other),
         };
-        Ok(Some(Self {
-            id,
-            version: [major, minor, revision],
-        }))
+        Ok(Some(Self { id, version: [major, minor, revision] }))
     }
 
     /// The octets of this header.
@@ -131,25 +116,17 @@ impl FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            FrameErrorKind::NoProtocolHeader => {
-                f.write_str("the octets are not an AMQP protocol header (§2.2)")
-            }
+            FrameErrorKind::NoProtocolHeader => f.write_str("the octets are not an AMQP protocol header (§2.2)"),
             FrameErrorKind::TooSmall => {
                 write!(f, "a frame size of {} is below 8 (§2.3.1)", self.size)
             }
-            FrameErrorKind::TooLarge => write!(
-                f,
-                "a frame of {} octets exceeds the max-frame-size (§2.7.1)",
-                self.size
-            ),
-            FrameErrorKind::DataOffset => write!(
-                f,
-                "the data offset does not lie inside the frame of {} octets (§2.3.1)",
-                self.size
-            ),
-            FrameErrorKind::UnknownType => {
-                f.write_str("the frame is neither an AMQP nor a SASL frame (§2.3.1)")
+            FrameErrorKind::TooLarge => {
+                write!(f, "a frame of {} octets exceeds the max-frame-size (§2.7.1)", self.size)
             }
+            FrameErrorKind::DataOffset => {
+                write!(f, "the data offset does not lie inside the frame of {} octets (§2.3.1)", self.size)
+            }
+            FrameErrorKind::UnknownType => f.write_str("the frame is neither an AMQP nor a SASL frame (§2.3.1)"),
         }
     }
 }
@@ -212,12 +189,7 @@ impl FrameHeader {
             1 => FrameType::Sasl,
             _ => return error(FrameErrorKind::UnknownType),
         };
-        Ok(Self {
-            size,
-            body_offset,
-            frame_type,
-            channel: Channel(u16::from_be_bytes([c0, c1])),
-        })
+        Ok(Self { size, body_offset, frame_type, channel: Channel(u16::from_be_bytes([c0, c1])) })
     }
 }
 
@@ -247,9 +219,7 @@ pub fn next_frame(input: &[u8], max_frame_size: u32) -> Result<Option<Frame<'_>>
         return Ok(None);
     };
     let header = FrameHeader::parse(*head, max_frame_size)?;
-    Ok(input
-        .get(usize::from(header.body_offset)..header.size as usize)
-        .map(|body| Frame { header, body }))
+    Ok(input.get(usize::from(header.body_offset)..header.size as usize).map(|body| Frame { header, body }))
 }
 
 /// Begins a frame in `out` and returns where it stands, for [`finish_frame`].
@@ -268,10 +238,7 @@ pub fn begin_frame(frame_type: FrameType, channel: Channel, out: &mut Vec<u8>) -
 pub fn finish_frame(start: usize, payload: usize, out: &mut [u8]) -> u32 {
     let size = out.len().saturating_sub(start).saturating_add(payload);
     let size = u32::try_from(size).unwrap_or(u32::MAX);
-    if let Some(head) = out
-        .get_mut(start..)
-        .and_then(|frame| frame.first_chunk_mut::<4>())
-    {
+    if let Some(head) = out.get_mut(start..).and_then(|frame| frame.first_chunk_mut::<4>()) {
         *head = size.to_be_bytes();
     }
     size
@@ -279,12 +246,7 @@ pub fn finish_frame(start: usize, payload: usize, out: &mut [u8]) -> u32 {
 
 /// Appends a frame with this body and returns its size in octets.
 #[inline]
-pub fn encode_frame(
-    frame_type: FrameType,
-    channel: Channel,
-    body: &(impl Encode + ?Sized),
-    out: &mut Vec<u8>,
-) -> u32 {
+pub fn encode_frame(frame_type: FrameType, channel: Channel, body: &(impl Encode + ?Sized), out: &mut Vec<u8>) -> u32 {
     let start = begin_frame(frame_type, channel, out);
     body.encode(out);
     finish_frame(start, 0, out)

@@ -41,14 +41,10 @@ pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use frame::{
-    FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType,
-    MIN_MAX_FRAME_SIZE, ProtocolHeader, ProtocolId, begin_frame, encode_frame, finish_frame,
-    next_frame,
+    FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType, MIN_MAX_FRAME_SIZE, ProtocolHeader,
+    ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
 };
-pub use numbers::{
-    Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo,
-    TransferNumber,
-};
+pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo, TransferNumber};
 pub use performative::Performative;
 pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
 pub use reader::{MAX_DEPTH, Reader};
@@ -57,7 +53,6 @@ pub use tag::{DeliveryTag, InvalidDeliveryTag};
 pub use terminus::{ExpiryPolicy, Source, Target, TerminusDurability};
 pub use text::{Binary, InvalidSymbol, Str, Symbol};
 pub use transport::{
-    Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role,
-    SenderSettleMode, Transfer,
+    Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };
 pub use value::{Described, Value};

@@ -3,8 +3,8 @@ use alloc::vec::Vec;
 
 use crate::constructor as code;
 use crate::{
-    Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition,
-    Encode, End, Flow, Open, Reader, Transfer,
+    Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
+    Open, Reader, Transfer,
 };
 
 /// The body of an AMQP frame, §2.7. Rare and large ones are boxed.
@@ -56,10 +56,7 @@ pub(crate) fn peek_code(
     Ok(match ahead.peek()? {
         code::SYM8 | code::SYM32 => {
             let name = ahead.read::<crate::Symbol<'_>>()?;
-            names
-                .iter()
-                .find(|(known, _)| name == **known)
-                .map_or(u64::MAX, |(_, code)| *code)
+            names.iter().find(|(known, _)| name == **known).map_or(u64::MAX, |(_, code)| *code)
         }
         code::SMALLULONG | code::ULONG | code::ULONG0 => ahead.read()?,
         _ => {
@@ -90,27 +87,21 @@ impl<'a> Decode<'a> for Performative<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
-        Ok(
-            match peek_code(constructor, reader, "a performative", &NAMES)? {
-                Transfer::CODE => Self::Transfer(Transfer::decode_data(constructor, reader)?),
-                Flow::CODE => Self::Flow(Flow::decode_data(constructor, reader)?),
-                Disposition::CODE => {
-                    Self::Disposition(Disposition::decode_data(constructor, reader)?)
-                }
-                Open::CODE => Self::Open(Box::new(Open::decode_data(constructor, reader)?)),
-                Begin::CODE => Self::Begin(Box::new(Begin::decode_data(constructor, reader)?)),
-                Attach::CODE => Self::Attach(Box::new(Attach::decode_data(constructor, reader)?)),
-                Detach::CODE => Self::Detach(Detach::decode_data(constructor, reader)?),
-                End::CODE => Self::End(End::decode_data(constructor, reader)?),
-                Close::CODE => Self::Close(Close::decode_data(constructor, reader)?),
-                _ => {
-                    let kind = DecodeErrorKind::UnexpectedDescriptor {
-                        expected: "a performative",
-                    };
-                    return Err(DecodeError::new(kind, at));
-                }
-            },
-        )
+        Ok(match peek_code(constructor, reader, "a performative", &NAMES)? {
+            Transfer::CODE => Self::Transfer(Transfer::decode_data(constructor, reader)?),
+            Flow::CODE => Self::Flow(Flow::decode_data(constructor, reader)?),
+            Disposition::CODE => Self::Disposition(Disposition::decode_data(constructor, reader)?),
+            Open::CODE => Self::Open(Box::new(Open::decode_data(constructor, reader)?)),
+            Begin::CODE => Self::Begin(Box::new(Begin::decode_data(constructor, reader)?)),
+            Attach::CODE => Self::Attach(Box::new(Attach::decode_data(constructor, reader)?)),
+            Detach::CODE => Self::Detach(Detach::decode_data(constructor, reader)?),
+            End::CODE => Self::End(End::decode_data(constructor, reader)?),
+            Close::CODE => Self::Close(Close::decode_data(constructor, reader)?),
+            _ => {
+                let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a performative" };
+                return Err(DecodeError::new(kind, at));
+            }
+        })
     }
 }
 

@@ -68,11 +68,7 @@ owned_already!(
 
 impl<'a> Decode<'a> for () {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        if constructor == code::NULL {
-            Ok(())
-        } else {
-            Err(reader.unexpected("null", constructor))
-        }
+        if constructor == code::NULL { Ok(()) } else { Err(reader.unexpected("null", constructor)) }
     }
 }
 

@@ -20,33 +20,18 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of an input that may go on: running out of octets is [`Incomplete`](DecodeErrorKind::Incomplete).
     pub const fn new(input: &'a [u8]) -> Self {
-        Self {
-            rest: input,
-            end: input.len(),
-            depth_left: MAX_DEPTH,
-            sized: false,
-        }
+        Self { rest: input, end: input.len(), depth_left: MAX_DEPTH, sized: false }
     }
 
     /// A reader of an input whose end is known, such as the body of a frame: running out of octets is an
     /// [`Overrun`](DecodeErrorKind::Overrun).
     pub const fn sized(input: &'a [u8]) -> Self {
-        Self {
-            rest: input,
-            end: input.len(),
-            depth_left: MAX_DEPTH,
-            sized: true,
-        }
+        Self { rest: input, end: input.len(), depth_left: MAX_DEPTH, sized: true }
     }
 
     /// A sized reader inside a larger input: `offset` is where `input` starts in it, `depth_left` what may still be nested.
     pub(crate) const fn inner(input: &'a [u8], offset: usize, depth_left: u8) -> Self {
-        Self {
-            rest: input,
-            end: offset.saturating_add(input.len()),
-            depth_left,
-            sized: true,
-        }
+        Self { rest: input, end: offset.saturating_add(input.len()), depth_left, sized: true }
     }
 
     /// The octets not read yet.
@@ -76,11 +61,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn exhausted(&self) -> DecodeError {
-        self.error(if self.sized {
-            DecodeErrorKind::Overrun
-        } else {
-            DecodeErrorKind::Incomplete
-        })
+        self.error(if self.sized { DecodeErrorKind::Overrun } else { DecodeErrorKind::Incomplete })
     }
 
     /// An error about the constructor that was just read.
@@ -135,11 +116,7 @@ impl<'a> Reader<'a> {
     /// Takes a size of one or four octets and as many octets as it says.
     #[inline]
     pub(crate) fn variable(&mut self, wide: bool) -> Result<&'a [u8], DecodeError> {
-        let size = if wide {
-            u32::from_be_bytes(self.octets()?) as usize
-        } else {
-            self.octet()? as usize
-        };
+        let size = if wide { u32::from_be_bytes(self.octets()?) as usize } else { self.octet()? as usize };
         self.take(size)
     }
 
@@ -150,17 +127,8 @@ impl<'a> Reader<'a> {
             return Err(self.error(DecodeErrorKind::TooDeep));
         };
         let body = self.variable(wide)?;
-        let mut inner = Reader {
-            rest: body,
-            end: self.offset(),
-            depth_left,
-            sized: true,
-        };
-        let count = if wide {
-            u32::from_be_bytes(inner.octets()?)
-        } else {
-            u32::from(inner.octet()?)
-        };
+        let mut inner = Reader { rest: body, end: self.offset(), depth_left, sized: true };
+        let count = if wide { u32::from_be_bytes(inner.octets()?) } else { u32::from(inner.octet()?) };
         Ok((count, inner))
     }
 
@@ -223,10 +191,6 @@ impl<'a> Reader<'a> {
     /// Fails if anything is left over.
     #[inline]
     pub fn finish(&self) -> Result<(), DecodeError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(self.error(DecodeErrorKind::LeftOver))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::LeftOver)) }
     }
 }

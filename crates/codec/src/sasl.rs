@@ -6,8 +6,8 @@ use crate::codec::owned_already;
 use crate::composite::{Field, composite};
 use crate::transport::choice;
 use crate::{
-    Binary, Composite, Decode, DecodeError, DecodeErrorKind, Encode, ListReader, ListWriter,
-    Multiple, Reader, Str, Symbol,
+    Binary, Composite, Decode, DecodeError, DecodeErrorKind, Encode, ListReader, ListWriter, Multiple, Reader, Str,
+    Symbol,
 };
 
 choice! {
@@ -117,22 +117,15 @@ impl<'a> SaslBody<'a> {
 impl<'a> Decode<'a> for SaslBody<'a> {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
-        let code =
-            crate::performative::peek_code(constructor, reader, "a SASL frame body", &NAMES)?;
+        let code = crate::performative::peek_code(constructor, reader, "a SASL frame body", &NAMES)?;
         Ok(match code {
-            SaslMechanisms::CODE => {
-                Self::Mechanisms(SaslMechanisms::decode_data(constructor, reader)?)
-            }
+            SaslMechanisms::CODE => Self::Mechanisms(SaslMechanisms::decode_data(constructor, reader)?),
             SaslInit::CODE => Self::Init(SaslInit::decode_data(constructor, reader)?),
-            SaslChallenge::CODE => {
-                Self::Challenge(SaslChallenge::decode_data(constructor, reader)?)
-            }
+            SaslChallenge::CODE => Self::Challenge(SaslChallenge::decode_data(constructor, reader)?),
             SaslResponse::CODE => Self::Response(SaslResponse::decode_data(constructor, reader)?),
             SaslOutcome::CODE => Self::Outcome(SaslOutcome::decode_data(constructor, reader)?),
             _ => {
-                let kind = DecodeErrorKind::UnexpectedDescriptor {
-                    expected: "a SASL frame body",
-                };
+                let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a SASL frame body" };
                 return Err(DecodeError::new(kind, at));
             }
         })

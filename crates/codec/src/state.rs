@@ -4,9 +4,7 @@ use alloc::vec::Vec;
 
 use crate::composite::composite;
 use crate::constructor as code;
-use crate::{
-    Composite, Decode, DecodeError, Described, Descriptor, Encode, Error, Fields, IntoOwned, Reader,
-};
+use crate::{Composite, Decode, DecodeError, Described, Descriptor, Encode, Error, Fields, IntoOwned, Reader};
 
 composite! {
     /// How much of a message has arrived. §3.4.1

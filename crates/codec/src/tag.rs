@@ -33,14 +33,8 @@ impl DeliveryTag {
     /// If there are more than 32 of them.
     #[inline]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
-        let mut tag = Self {
-            len: 0,
-            octets: [0; Self::MAX],
-        };
-        let (Some(held), Ok(len)) = (
-            tag.octets.get_mut(..octets.len()),
-            u8::try_from(octets.len()),
-        ) else {
+        let mut tag = Self { len: 0, octets: [0; Self::MAX] };
+        let (Some(held), Ok(len)) = (tag.octets.get_mut(..octets.len()), u8::try_from(octets.len())) else {
             return Err(InvalidDeliveryTag);
         };
         held.copy_from_slice(octets);
@@ -58,10 +52,7 @@ impl DeliveryTag {
 impl From<u64> for DeliveryTag {
     /// The number in network order.
     fn from(number: u64) -> Self {
-        Self::new(&number.to_be_bytes()).unwrap_or(Self {
-            len: 0,
-            octets: [0; Self::MAX],
-        })
+        Self::new(&number.to_be_bytes()).unwrap_or(Self { len: 0, octets: [0; Self::MAX] })
     }
 }
 
@@ -95,10 +86,7 @@ impl<'a> Decode<'a> for DeliveryTag {
         let octets = <&[u8]>::decode_data(constructor, reader)?;
         Self::new(octets).map_err(|_| {
             let at = reader.offset().saturating_sub(octets.len());
-            DecodeError::new(
-                DecodeErrorKind::InvalidValue("the length of a delivery-tag"),
-                at,
-            )
+            DecodeError::new(DecodeErrorKind::InvalidValue("the length of a delivery-tag"), at)
         })
     }
 }

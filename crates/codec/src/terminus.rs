@@ -6,8 +6,8 @@ use crate::codec::owned_already;
 use crate::composite::composite;
 use crate::transport::choice;
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, DeliveryState, Encode, Fields, Map, Multiple, Reader,
-    Seconds, Str, Symbol, Value,
+    Decode, DecodeError, DecodeErrorKind, DeliveryState, Encode, Fields, Map, Multiple, Reader, Seconds, Str, Symbol,
+    Value,
 };
 
 choice! {
@@ -47,21 +47,14 @@ impl ExpiryPolicy {
 impl<'a> Decode<'a> for ExpiryPolicy {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let name = Symbol::decode_data(constructor, reader)?;
-        let known = Self::ALL
-            .iter()
-            .find(|(_, symbol)| *symbol == name.as_str());
-        known
-            .map(|(policy, _)| *policy)
-            .ok_or(reader.error(DecodeErrorKind::InvalidValue("expiry-policy")))
+        let known = Self::ALL.iter().find(|(_, symbol)| *symbol == name.as_str());
+        known.map(|(policy, _)| *policy).ok_or(reader.error(DecodeErrorKind::InvalidValue("expiry-policy")))
     }
 }
 
 impl Encode for ExpiryPolicy {
     fn encode(&self, out: &mut Vec<u8>) {
-        let name = Self::ALL
-            .iter()
-            .find(|(policy, _)| policy == self)
-            .map_or("session-end", |(_, symbol)| symbol);
+        let name = Self::ALL.iter().find(|(policy, _)| policy == self).map_or("session-end", |(_, symbol)| symbol);
         Symbol::from_const(name).encode(out);
     }
 }
@@ -149,19 +142,13 @@ impl Default for Target<'_> {
 impl<'a> Source<'a> {
     /// A source with this address and defaults for the rest.
     pub fn at(address: impl Into<Str<'a>>) -> Self {
-        Self {
-            address: Some(Value::String(address.into())),
-            ..Self::default()
-        }
+        Self { address: Some(Value::String(address.into())), ..Self::default() }
     }
 }
 
 impl<'a> Target<'a> {
     /// A target with this address and defaults for the rest.
     pub fn at(address: impl Into<Str<'a>>) -> Self {
-        Self {
-            address: Some(Value::String(address.into())),
-            ..Self::default()
-        }
+        Self { address: Some(Value::String(address.into())), ..Self::default() }
     }
 }

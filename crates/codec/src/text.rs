@@ -64,11 +64,7 @@ impl<'a> Symbol<'a> {
     /// If `text` is not ASCII.
     pub fn new(text: impl Into<Cow<'a, str>>) -> Result<Self, InvalidSymbol> {
         let text = text.into();
-        if text.is_ascii() && text.len() <= MAX_OCTETS {
-            Ok(Self(text))
-        } else {
-            Err(InvalidSymbol)
-        }
+        if text.is_ascii() && text.len() <= MAX_OCTETS { Ok(Self(text)) } else { Err(InvalidSymbol) }
     }
 
     /// The text.
@@ -97,10 +93,7 @@ impl<'a> Binary<'a> {
 /// If the text has more than 2^31 octets.
 impl<'a> From<&'a str> for Str<'a> {
     fn from(text: &'a str) -> Self {
-        assert!(
-            text.len() <= MAX_OCTETS,
-            "a string may have at most 2^31 octets"
-        );
+        assert!(text.len() <= MAX_OCTETS, "a string may have at most 2^31 octets");
         Self(Cow::Borrowed(text))
     }
 }
@@ -109,10 +102,7 @@ impl<'a> From<&'a str> for Str<'a> {
 /// If the text has more than 2^31 octets.
 impl From<String> for Str<'static> {
     fn from(text: String) -> Self {
-        assert!(
-            text.len() <= MAX_OCTETS,
-            "a string may have at most 2^31 octets"
-        );
+        assert!(text.len() <= MAX_OCTETS, "a string may have at most 2^31 octets");
         Self(Cow::Owned(text))
     }
 }
@@ -121,10 +111,7 @@ impl From<String> for Str<'static> {
 /// If there are more than 2^31 octets.
 impl<'a> From<&'a [u8]> for Binary<'a> {
     fn from(octets: &'a [u8]) -> Self {
-        assert!(
-            octets.len() <= MAX_OCTETS,
-            "a binary may have at most 2^31 octets"
-        );
+        assert!(octets.len() <= MAX_OCTETS, "a binary may have at most 2^31 octets");
         Self(Cow::Borrowed(octets))
     }
 }
@@ -133,10 +120,7 @@ impl<'a> From<&'a [u8]> for Binary<'a> {
 /// If there are more than 2^31 octets.
 impl From<Vec<u8>> for Binary<'static> {
     fn from(octets: Vec<u8>) -> Self {
-        assert!(
-            octets.len() <= MAX_OCTETS,
-            "a binary may have at most 2^31 octets"
-        );
+        assert!(octets.len() <= MAX_OCTETS, "a binary may have at most 2^31 octets");
         Self(Cow::Owned(octets))
     }
 }
@@ -226,10 +210,7 @@ impl<'a> Decode<'a> for &'a str {
         };
         core::str::from_utf8(octets).map_err(|e| {
             let start = reader.offset().saturating_sub(octets.len());
-            DecodeError::new(
-                DecodeErrorKind::InvalidUtf8,
-                start.saturating_add(e.valid_up_to()),
-            )
+            DecodeError::new(DecodeErrorKind::InvalidUtf8, start.saturating_add(e.valid_up_to()))
         })
     }
 }
@@ -237,20 +218,14 @@ impl<'a> Decode<'a> for &'a str {
 impl<'a> Decode<'a> for Str<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self(Cow::Borrowed(<&str>::decode_data(
-            constructor,
-            reader,
-        )?)))
+        Ok(Self(Cow::Borrowed(<&str>::decode_data(constructor, reader)?)))
     }
 }
 
 impl<'a> Decode<'a> for Binary<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self(Cow::Borrowed(<&[u8]>::decode_data(
-            constructor,
-            reader,
-        )?)))
+        Ok(Self(Cow::Borrowed(<&[u8]>::decode_data(constructor, reader)?)))
     }
 }
 
@@ -266,14 +241,8 @@ impl<'a> Decode<'a> for Symbol<'a> {
             Ok(text) if text.is_ascii() => Ok(Self(Cow::Borrowed(text))),
             _ => {
                 let start = reader.offset().saturating_sub(octets.len());
-                let at = octets
-                    .iter()
-                    .position(|octet| !octet.is_ascii())
-                    .unwrap_or(0);
-                Err(DecodeError::new(
-                    DecodeErrorKind::InvalidSymbol,
-                    start.saturating_add(at),
-                ))
+                let at = octets.iter().position(|octet| !octet.is_ascii()).unwrap_or(0);
+                Err(DecodeError::new(DecodeErrorKind::InvalidSymbol, start.saturating_add(at)))
             }
         }
     }

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use crate::codec::owned_already;
 use crate::composite::composite;
 use crate::{
-    Channel, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag,
-    Encode, Error, Fields, Handle, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo,
-    Source, Str, Symbol, Target, TransferNumber,
+    Channel, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Encode, Error, Fields,
+    Handle, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, Source, Str, Symbol, Target,
+    TransferNumber,
 };
 
 /// Declares a restricted type whose values are chosen from a list, §1.4.
@@ -259,11 +259,7 @@ impl<'a> Open<'a> {
 
 impl Begin<'_> {
     /// A begin of an own session with these windows and defaults for the rest.
-    pub fn new(
-        next_outgoing_id: TransferNumber,
-        incoming_window: u32,
-        outgoing_window: u32,
-    ) -> Self {
+    pub fn new(next_outgoing_id: TransferNumber, incoming_window: u32, outgoing_window: u32) -> Self {
         Self {
             remote_channel: None,
             next_outgoing_id,

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::constructor as code;
 use crate::text::MAX_OCTETS;
 use crate::{
-    Array, Binary, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode,
-    IntoOwned, List, Map, Reader, Str, Symbol, Timestamp, Uuid,
+    Array, Binary, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned, List, Map,
+    Reader, Str, Symbol, Timestamp, Uuid,
 };
 
 /// A value of any type of §1.6.
@@ -83,22 +83,12 @@ impl Described<'_> {
     ///
     /// # Panics
     /// If both together have more than 2^31 octets.
-    pub fn new(
-        descriptor: &(impl Encode + ?Sized),
-        value: &(impl Encode + ?Sized),
-    ) -> Described<'static> {
+    pub fn new(descriptor: &(impl Encode + ?Sized), value: &(impl Encode + ?Sized)) -> Described<'static> {
         let mut encoded = Vec::new();
         descriptor.encode(&mut encoded);
         value.encode(&mut encoded);
-        assert!(
-            encoded.len() <= MAX_OCTETS,
-            "a described value may have at most 2^31 octets"
-        );
-        Described {
-            encoded: Cow::Owned(encoded),
-            offset: 0,
-            depth_left: crate::MAX_DEPTH,
-        }
+        assert!(encoded.len() <= MAX_OCTETS, "a described value may have at most 2^31 octets");
+        Described { encoded: Cow::Owned(encoded), offset: 0, depth_left: crate::MAX_DEPTH }
     }
 
     /// A reader standing before the descriptor, with the value behind it.
@@ -143,11 +133,7 @@ impl<'a> Decode<'a> for Described<'a> {
         reader.ascend();
         let length = reader.offset().saturating_sub(offset);
         let encoded = start.get(..length).unwrap_or(start);
-        Ok(Self {
-            encoded: Cow::Borrowed(encoded),
-            offset,
-            depth_left,
-        })
+        Ok(Self { encoded: Cow::Borrowed(encoded), offset, depth_left })
     }
 }
 
@@ -162,11 +148,7 @@ impl IntoOwned for Described<'_> {
     type Owned = Described<'static>;
 
     fn into_owned(self) -> Described<'static> {
-        Described {
-            encoded: Cow::Owned(self.encoded.into_owned()),
-            offset: self.offset,
-            depth_left: self.depth_left,
-        }
+        Described { encoded: Cow::Owned(self.encoded.into_owned()), offset: self.offset, depth_left: self.depth_left }
     }
 }
 
@@ -192,11 +174,7 @@ impl Value<'_> {
 
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Self::String(text) = self {
-            Some(text)
-        } else {
-            None
-        }
+        if let Self::String(text) = self { Some(text) } else { None }
     }
 }
 

@@ -9,3 +9,30 @@
     )
 )]
 #![doc = include_str!("../README.md")]
+
+mod config;
+mod connection;
+mod credit;
+mod deliveries;
+mod event;
+mod input;
+mod link;
+mod output;
+mod receiver;
+mod send;
+mod sender;
+mod session;
+mod slots;
+mod state;
+mod timer;
+mod violation;
+
+pub use config::{Config, CreditMode, HeartbeatPace, LinkConfig, Replenish, SessionConfig};
+pub use connection::{CommandError, Connection};
+pub use deliveries::{Delivery, DeliveryKey, Partial, Payload, Terminus, UnsettledDelivery};
+pub use event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
+pub use output::Output;
+pub use receiver::{Receiver, SettleError};
+pub use sender::{DeliveryStart, Outcome, SendError, Sender};
+pub use slots::{LinkId, SessionId};
+pub use violation::{Scope, Violation};

@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use amqp10_codec::{
+    Fields, Handle, Multiple, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, Source, Str, Symbol, Target,
+    TransferNumber,
+};
+
+use crate::Terminus;
+
+/// How one end of a connection introduces itself, and what it puts up with. §2.4
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The id of this container.
+    pub container_id: Str<'static>,
+    /// The name of the host that is meant, told to the peer; not the address that is dialled.
+    pub hostname: Option<Str<'static>>,
+    /// The largest frame taken from the peer, in octets; at least 512. Default: 64 KiB.
+    pub max_frame_size: u32,
+    /// The highest channel number the peer may use. Default: 255.
+    pub channel_max: u16,
+    /// Half of the silence after which the peer is given up, as told to it; `None` for never. Default: 60 s.
+    pub idle_time_out: Option<Duration>,
+    /// What own heartbeats are measured by.
+    pub heartbeat_pace: HeartbeatPace,
+    /// How long the peer may take for the protocol header and its open, and for its close. Default: 30 s.
+    pub handshake_time_out: Duration,
+    /// How long the peer's begin or attach may stay unanswered before it is refused. Default: 30 s.
+    pub answer_time_out: Duration,
+    /// Extensions offered to the peer.
+    pub offered_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions asked of the peer.
+    pub desired_capabilities: Multiple<Symbol<'static>>,
+    /// Properties of the connection.
+    pub properties: Option<Fields<'static>>,
+}
+
+/// What own heartbeats are measured by. §2.4.5
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeartbeatPace {
+    /// A frame leaves within half of the idle-time-out that the peer announced.
+    #[default]
+    Peer,
+    /// A frame leaves within half of the smaller of the peer's and the own idle-time-out: for peers that measure our silence by
+    /// the value we announced.
+    Both,
+}
+
+impl Config {
+    /// A configuration for this container with defaults for the rest.
+    pub fn new(container_id: impl Into<Str<'static>>) -> Self {
+        Self {
+            container_id: container_id.into(),
+            hostname: None,
+            max_frame_size: 64 * 1024,
+            channel_max: 255,
+            idle_time_out: Some(Duration::from_secs(60)),
+            heartbeat_pace: HeartbeatPace::Peer,
+            handshake_time_out: Duration::from_secs(30),
+            answer_time_out: Duration::from_secs(30),
+            offered_capabilities: Multiple::default(),
+            desired_capabilities: Multiple::default(),
+            properties: None,
+        }
+    }
+}
+
+/// One end of a session. §2.5
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// How many transfers the peer may send before it has to wait for a renewed window. Default: 2,048.
+    pub incoming_window: u32,
+    /// How many transfers we say that we may send. Default: 2,048.
+    pub outgoing_window: u32,
+    /// The transfer-id of the first transfer sent. Default: 0.
+    pub next_outgoing_id: TransferNumber,
+    /// The highest handle the peer may use. Default: 255.
+    pub handle_max: Handle,
+    /// Octets held by the links of the session above which the window is renewed only as they are taken. Default: 8 MiB.
+    pub session_buffer: usize,
+    /// Properties of the session.
+    pub properties: Option<Fields<'static>>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            incoming_window: 2048,
+            outgoing_window: 2048,
+            next_outgoing_id: TransferNumber(0),
+            handle_max: Handle(255),
+            session_buffer: 8 << 20,
+            properties: None,
+        }
+    }
+}
+
+/// One end of a link. §2.6
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// The name of the link; with the two containers and the direction it identifies the link.
+    pub name: Str<'static>,
+    /// Which end this is.
+    pub role: Role,
+    /// Where messages come from.
+    pub source: Option<Source<'static>>,
+    /// Where messages go to.
+    pub target: Option<Target<'static>>,
+    /// How the link's sender settles.
+    pub snd_settle_mode: SenderSettleMode,
+    /// How the link's receiver settles.
+    pub rcv_settle_mode: ReceiverSettleMode,
+    /// The delivery-count that a sender starts with. Default: 0.
+    pub initial_delivery_count: SequenceNo,
+    /// The largest message taken, in octets; `None` for no limit.
+    pub max_message_size: Option<u64>,
+    /// How a receiver grants credit.
+    pub credit: CreditMode,
+    /// Octets held undelivered above which a receiver grants no more credit. Default: 1 MiB.
+    pub link_buffer: usize,
+    /// Unsettled state of an earlier link with the same terminus.
+    pub terminus: Terminus,
+    /// Extensions offered to the peer.
+    pub offered_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions asked of the peer.
+    pub desired_capabilities: Multiple<Symbol<'static>>,
+    /// Properties of the link.
+    pub properties: Option<Fields<'static>>,
+}
+
+impl LinkConfig {
+    fn new(name: Str<'static>, role: Role) -> Self {
+        Self {
+            name,
+            role,
+            source: None,
+            target: None,
+            snd_settle_mode: SenderSettleMode::Mixed,
+            rcv_settle_mode: ReceiverSettleMode::First,
+            initial_delivery_count: SequenceNo(0),
+            max_message_size: None,
+            credit: CreditMode::default(),
+            link_buffer: 1 << 20,
+            terminus: Terminus::default(),
+            offered_capabilities: Multiple::default(),
+            desired_capabilities: Multiple::default(),
+            properties: None,
+        }
+    }
+
+    /// A receiver of what `source` holds.
+    pub fn receiver(name: impl Into<Str<'static>>, source: Source<'static>) -> Self {
+        Self { source: Some(source), target: Some(Target::default()), ..Self::new(name.into(), Role::Receiver) }
+    }
+
+    /// A sender to `target`.
+    pub fn sender(name: impl Into<Str<'static>>, target: Target<'static>) -> Self {
+        Self { source: Some(Source::default()), target: Some(target), ..Self::new(name.into(), Role::Sender) }
+    }
+}
+
+/// How a receiver grants credit. §2.6.7
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreditMode {
+    /// Only what [`Receiver::set_credit`](crate::Receiver::set_credit) grants.
+    Manual,
+    /// A window of deliveries that is topped up in steps. What is held and what is granted together never exceed it.
+    Automatic {
+        /// How many deliveries may be granted and held together.
+        window: u32,
+        /// When a delivery makes room for the next.
+        replenish: Replenish,
+    },
+}
+
+/// When a delivery makes room for the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replenish {
+    /// When the application takes it.
+    #[default]
+    Taken,
+    /// When it is settled; if it came settled, when it is taken.
+    Settled,
+}
+
+impl Default for CreditMode {
+    fn default() -> Self {
+        Self::Automatic { window: 100, replenish: Replenish::Taken }
+    }
+}

@@ -1,0 +1,261 @@
+//! Deliveries as the application sees them, and the session's book of unsettled ones.
+
+use std::collections::VecDeque;
+
+use amqp10_codec::{DeliveryNumber, DeliveryState, DeliveryTag, MessageFormat};
+use bytes::{Bytes, BytesMut};
+
+use crate::LinkId;
+use crate::session::Session;
+use crate::slots::Key;
+
+/// Names a delivery of a link. The name of a delivery that is settled, or whose link is gone, finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryKey {
+    pub(crate) link: Key,
+    pub(crate) delivery: Key,
+}
+
+impl DeliveryKey {
+    /// The link of this delivery.
+    pub const fn link(&self) -> LinkId {
+        LinkId(self.link)
+    }
+}
+
+/// A whole delivery, handed over by the engine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Its name, by which it is settled.
+    pub key: DeliveryKey,
+    /// Its tag, chosen by the sender. §2.6.12
+    pub tag: DeliveryTag,
+    /// How the payload is laid out. §2.8.11
+    pub message_format: MessageFormat,
+    /// Whether the sender has settled it already; then there is nothing to settle here.
+    pub settled: bool,
+    /// The octets.
+    pub payload: Payload,
+}
+
+/// The octets of a delivery, in the slices in which they came.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    first: Bytes,
+    more: Vec<Bytes>,
+}
+
+impl Payload {
+    pub(crate) fn new(first: Bytes) -> Self {
+        Self { first, more: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, octets: Bytes) {
+        if self.first.is_empty() {
+            self.first = octets;
+        } else if !octets.is_empty() {
+            self.more.push(octets);
+        }
+    }
+
+    /// How many octets there are.
+    pub fn len(&self) -> usize {
+        self.more.iter().fold(self.first.len(), |sum, part| sum.saturating_add(part.len()))
+    }
+
+    /// Whether there are no octets.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The slices, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// The octets in one slice; copies them if they came in several.
+    pub fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first;
+        }
+        let mut joined = BytesMut::with_capacity(self.len());
+        for part in self.parts() {
+            joined.extend_from_slice(part);
+        }
+        joined.freeze()
+    }
+}
+
+/// The delivery that is still arriving on a link.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    pub(crate) incoming: &'a mut Incoming,
+    pub(crate) link: Key,
+    /// What the link holds.
+    pub(crate) held: &'a mut usize,
+    pub(crate) session: Option<&'a mut Session>,
+}
+
+impl Partial<'_> {
+    /// Its name.
+    pub fn key(&self) -> DeliveryKey {
+        DeliveryKey { link: self.link, delivery: self.incoming.key }
+    }
+
+    /// Its tag. §2.6.12
+    pub fn tag(&self) -> DeliveryTag {
+        self.incoming.tag
+    }
+
+    /// Takes what has arrived since the last call; it will not be part of the whole delivery any more.
+    pub fn take(&mut self) -> Payload {
+        self.incoming.told = false;
+        let payload = std::mem::replace(&mut self.incoming.payload, Payload::new(Bytes::new()));
+        *self.held = self.held.saturating_sub(payload.len());
+        if let Some(session) = self.session.as_deref_mut() {
+            session.release_octets(payload.len());
+        }
+        payload
+    }
+}
+
+/// A delivery whose transfers are still coming in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) key: Key,
+    pub(crate) id: DeliveryNumber,
+    pub(crate) tag: DeliveryTag,
+    pub(crate) message_format: MessageFormat,
+    pub(crate) settled: bool,
+    pub(crate) payload: Payload,
+    /// All octets that came, taken ones included.
+    pub(crate) octets: u64,
+    /// Transfers that brought nothing.
+    pub(crate) empty_transfers: u32,
+    /// Whether `DataReady` was told and nothing taken since.
+    pub(crate) told: bool,
+}
+
+/// The unsettled state of a link, which belongs to its terminus and outlives link, session and connection. §2.6.13
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terminus {
+    /// The deliveries that are unsettled here.
+    pub unsettled: Vec<UnsettledDelivery>,
+}
+
+/// A delivery that is unsettled at one end of a link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnsettledDelivery {
+    /// Its tag.
+    pub tag: DeliveryTag,
+    /// Its state at this end, if it has one.
+    pub state: Option<DeliveryState<'static>>,
+}
+
+/// An unsettled delivery in the book of its session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: DeliveryNumber,
+    pub(crate) link: Key,
+    pub(crate) delivery: Key,
+    live: bool,
+}
+
+/// The unsettled deliveries of one direction of a session, by delivery-id, in the order in which the ids were given.
+///
+/// Ids only grow, so finding one is a binary search, and what a peer says about a range costs no more than what lives in it.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: VecDeque<Entry>,
+    dead: usize,
+}
+
+impl Ledger {
+    #[inline]
+    pub(crate) fn push(&mut self, id: DeliveryNumber, link: Key, delivery: Key) {
+        self.entries.push_back(Entry { id, link, delivery, live: true });
+    }
+
+    /// The first entry at or behind `id`.
+    fn position(&self, id: DeliveryNumber) -> usize {
+        self.entries.partition_point(|entry| entry.id.precedes(id))
+    }
+
+    /// Forgets a delivery that was settled.
+    #[inline]
+    pub(crate) fn remove(&mut self, id: DeliveryNumber) {
+        let at = if self.entries.front().is_some_and(|entry| entry.id == id) { 0 } else { self.position(id) };
+        if let Some(entry) = self.entries.get_mut(at)
+            && entry.id == id
+            && entry.live
+        {
+            entry.live = false;
+            self.dead = self.dead.saturating_add(1);
+            self.tidy();
+        }
+    }
+
+    fn tidy(&mut self) {
+        while self.entries.front().is_some_and(|entry| !entry.live) {
+            self.entries.pop_front();
+            self.dead = self.dead.saturating_sub(1);
+        }
+        if self.dead > 64 && self.dead > self.entries.len() / 2 {
+            self.entries.retain(|entry| entry.live);
+            self.dead = 0;
+        }
+    }
+
+    /// The live entries from `first` to `last`, both included.
+    pub(crate) fn range(&self, first: DeliveryNumber, last: DeliveryNumber) -> Vec<Entry> {
+        let from = self.position(first);
+        let entries = self.entries.range(from..);
+        entries.take_while(|entry| !last.precedes(entry.id)).filter(|entry| entry.live).copied().collect()
+    }
+
+    /// Forgets the deliveries of a link that is gone.
+    pub(crate) fn remove_link(&mut self, link: Key) {
+        self.entries.retain(|entry| entry.live && entry.link != link);
+        self.dead = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: Key = Key { slot: 0, generation: 0 };
+
+    fn ids(entries: Vec<Entry>) -> Vec<u32> {
+        entries.into_iter().map(|entry| entry.id.0).collect()
+    }
+
+    #[test]
+    fn h16_a_ledger_across_the_wrap() {
+        let mut ledger = Ledger::default();
+        for n in 0..6 {
+            ledger.push(DeliveryNumber(u32::MAX - 2).plus(n), LINK, LINK);
+        }
+        let range = ledger.range(DeliveryNumber(u32::MAX), DeliveryNumber(1));
+        assert_eq!(ids(range), [u32::MAX, 0, 1]);
+        ledger.remove(DeliveryNumber(0));
+        ledger.remove(DeliveryNumber(0));
+        assert_eq!(ids(ledger.range(DeliveryNumber(u32::MAX), DeliveryNumber(2))), [u32::MAX, 1, 2]);
+        ledger.remove(DeliveryNumber(u32::MAX - 2));
+        ledger.remove(DeliveryNumber(u32::MAX - 1));
+        ledger.remove(DeliveryNumber(u32::MAX));
+        assert_eq!(ledger.entries.len(), 2, "settled entries at the front are gone, dead ones with them");
+    }
+
+    #[test]
+    fn a_payload_is_joined_once() {
+        let mut payload = Payload::new(Bytes::new());
+        payload.push(Bytes::from_static(b"one"));
+        payload.push(Bytes::new());
+        payload.push(Bytes::from_static(b"two"));
+        assert_eq!(payload.len(), 6);
+        assert_eq!(payload.parts().count(), 2);
+        assert_eq!(&payload.into_bytes()[..], b"onetwo");
+    }
+}

@@ -1,0 +1,383 @@
+//! One end of a link. §2.6
+
+use std::collections::{HashMap, VecDeque};
+
+use amqp10_codec::{
+    Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
+    SenderSettleMode, SequenceNo, Str,
+};
+use bytes::Bytes;
+
+use crate::credit::Credit;
+use crate::deliveries::Incoming;
+use crate::slots::{Key, Slots};
+use crate::state::LinkState;
+use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) session: Key,
+    pub(crate) name: Str<'static>,
+    pub(crate) state: LinkState,
+    /// Nobody waits for the answer to our attach any more, or holds the link.
+    pub(crate) abandoned: bool,
+    /// Its end has been told.
+    pub(crate) told: bool,
+    pub(crate) handle: Option<Handle>,
+    pub(crate) remote_handle: Option<Handle>,
+    pub(crate) remote_attach: Option<Box<Attach<'static>>>,
+    pub(crate) snd_settle_mode: SenderSettleMode,
+    pub(crate) rcv_settle_mode: ReceiverSettleMode,
+    /// Whether the link stands in its session's queue of flows.
+    pub(crate) flow_queued: bool,
+    /// A flow is wanted whatever the credit says.
+    pub(crate) flow_due: bool,
+    pub(crate) properties: Option<amqp10_codec::Fields<'static>>,
+    pub(crate) end: End,
+}
+
+/// The part of a link that depends on which end it is.
+#[derive(Debug)]
+pub(crate) enum End {
+    Receiver(Box<ReceiverEnd>),
+    Sender(Box<SenderEnd>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ReceiverEnd {
+    pub(crate) credit: Credit,
+    pub(crate) delivery_count: SequenceNo,
+    pub(crate) max_message_size: Option<u64>,
+    pub(crate) link_buffer: usize,
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) ready: VecDeque<Delivery>,
+    /// Whether `DeliveryComplete` was told and not everything taken since.
+    pub(crate) ready_told: bool,
+    /// Octets that came in and were not taken.
+    pub(crate) held: usize,
+    /// How many messages wait at the sender, as it last said.
+    pub(crate) available: Option<u32>,
+    pub(crate) unsettled: Slots<UnsettledIn>,
+    pub(crate) tags: HashMap<DeliveryTag, Key>,
+}
+
+/// A delivery that came in and is unsettled.
+#[derive(Debug)]
+pub(crate) struct UnsettledIn {
+    /// None if the session of its id is gone.
+    pub(crate) id: Option<DeliveryNumber>,
+    pub(crate) tag: DeliveryTag,
+    /// The state we told, if it was not settled with it.
+    pub(crate) state: Option<Box<DeliveryState<'static>>>,
+    pub(crate) mode: ReceiverSettleMode,
+    /// All of it is here; only then can it be settled for good.
+    pub(crate) complete: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct SenderEnd {
+    pub(crate) initial_delivery_count: SequenceNo,
+    pub(crate) delivery_count: SequenceNo,
+    /// How many more deliveries may be started on the wire.
+    pub(crate) credit: u32,
+    pub(crate) drain: bool,
+    pub(crate) available: u32,
+    pub(crate) max_message_size: Option<u64>,
+    /// Deliveries that have not left completely.
+    pub(crate) queue: VecDeque<Outgoing>,
+    /// How many of those have not been started on the wire.
+    pub(crate) waiting: u32,
+    /// Whether the link stands in its session's queue of senders.
+    pub(crate) queued: bool,
+    /// Every delivery that is not finished with, also those that are sent settled, until they have left.
+    pub(crate) unsettled: Slots<UnsettledOut>,
+    pub(crate) tags: HashMap<DeliveryTag, Key>,
+    pub(crate) next_tag: u64,
+    pub(crate) outcomes: VecDeque<Outcome>,
+    pub(crate) outcomes_told: bool,
+}
+
+/// A delivery that went out, or is about to.
+#[derive(Debug)]
+pub(crate) struct UnsettledOut {
+    pub(crate) id: Option<DeliveryNumber>,
+    pub(crate) tag: DeliveryTag,
+    pub(crate) settled: bool,
+}
+
+/// A delivery that has not left completely.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) key: Key,
+    pub(crate) tag: DeliveryTag,
+    pub(crate) message_format: MessageFormat,
+    pub(crate) settled: bool,
+    /// Its id, once the first transfer has left.
+    pub(crate) id: Option<DeliveryNumber>,
+    pub(crate) next: Bytes,
+    pub(crate) more: VecDeque<Bytes>,
+    /// All octets written so far, those that left included.
+    pub(crate) octets: u64,
+    pub(crate) finished: bool,
+    pub(crate) aborted: bool,
+}
+
+impl Outgoing {
+    /// Whether there is something to send now.
+    pub(crate) fn is_sendable(&self) -> bool {
+        self.finished || self.aborted || !self.next.is_empty()
+    }
+
+    /// Takes at most `room` octets from the front.
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
+        let part = if self.next.len() > room { self.next.split_to(room) } else { std::mem::take(&mut self.next) };
+        if self.next.is_empty() {
+            self.next = self.more.pop_front().unwrap_or_default();
+        }
+        part
+    }
+
+    pub(crate) fn push(&mut self, octets: Bytes) {
+        self.octets = self.octets.saturating_add(octets.len() as u64);
+        if self.next.is_empty() {
+            self.next = octets;
+        } else if !octets.is_empty() {
+            self.more.push_back(octets);
+        }
+    }
+}
+
+impl Link {
+    /// Our end as configured.
+    pub(crate) fn new(session: Key, config: &mut LinkConfig, state: LinkState) -> Self {
+        let terminus = std::mem::take(&mut config.terminus);
+        let end = match config.role {
+            Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
+            Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
+        };
+        Self {
+            session,
+            name: config.name.clone(),
+            state,
+            abandoned: false,
+            told: false,
+            handle: None,
+            remote_handle: None,
+            remote_attach: None,
+            snd_settle_mode: config.snd_settle_mode,
+            rcv_settle_mode: config.rcv_settle_mode,
+            flow_queued: false,
+            flow_due: false,
+            properties: None,
+            end,
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self.end {
+            End::Receiver(_) => Role::Receiver,
+            End::Sender(_) => Role::Sender,
+        }
+    }
+
+    pub(crate) fn receiver(&mut self) -> Option<&mut ReceiverEnd> {
+        if let End::Receiver(receiver) = &mut self.end { Some(receiver) } else { None }
+    }
+
+    pub(crate) fn sender(&mut self) -> Option<&mut SenderEnd> {
+        if let End::Sender(sender) = &mut self.end { Some(sender) } else { None }
+    }
+
+    /// Our attach.
+    pub(crate) fn attach(&self, handle: Handle, config: LinkConfig) -> Attach<'static> {
+        let mut unsettled = amqp10_codec::Map::new();
+        for delivery in &self.unsettled() {
+            let state = delivery.state.as_ref();
+            match state {
+                Some(state) => unsettled.push(&delivery.tag, state),
+                None => unsettled.push(&delivery.tag, &()),
+            }
+        }
+        Attach {
+            snd_settle_mode: self.snd_settle_mode,
+            rcv_settle_mode: self.rcv_settle_mode,
+            source: config.source,
+            target: config.target,
+            unsettled: (!unsettled.is_empty()).then_some(unsettled),
+            initial_delivery_count: match &self.end {
+                End::Sender(sender) => Some(sender.delivery_count),
+                End::Receiver(_) => None,
+            },
+            max_message_size: config.max_message_size,
+            offered_capabilities: config.offered_capabilities,
+            desired_capabilities: config.desired_capabilities,
+            properties: config.properties,
+            ..Attach::new(config.name, handle, config.role)
+        }
+    }
+
+    /// Takes over what the peer's attach says.
+    pub(crate) fn receive_attach(&mut self, attach: &Attach<'_>) {
+        self.remote_handle = Some(attach.handle);
+        match &mut self.end {
+            End::Receiver(receiver) => {
+                // The sender of a link may wish for a mode, the receiver decides; and the other way round. §2.7.3
+                self.snd_settle_mode = attach.snd_settle_mode;
+                receiver.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+            }
+            End::Sender(sender) => {
+                self.rcv_settle_mode = attach.rcv_settle_mode;
+                sender.max_message_size = attach.max_message_size.filter(|size| *size > 0);
+            }
+        }
+    }
+
+    /// The unsettled deliveries of this end.
+    pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
+        match &self.end {
+            End::Receiver(receiver) => receiver
+                .unsettled
+                .iter()
+                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: delivery.state.as_deref().cloned() })
+                .collect(),
+            End::Sender(sender) => sender
+                .unsettled
+                .iter()
+                .filter(|(_, delivery)| !delivery.settled && delivery.id.is_some())
+                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: None })
+                .collect(),
+        }
+    }
+
+    /// What the link's part of a flow says; `None` if there is nothing worth a frame.
+    pub(crate) fn flow(&mut self, flow: &mut Flow<'static>) -> bool {
+        let Some(handle) = self.handle else {
+            return false;
+        };
+        let forced = std::mem::take(&mut self.flow_due) || self.properties.is_some();
+        match &mut self.end {
+            End::Receiver(receiver) => {
+                let due = receiver.credit.due(receiver.held < receiver.link_buffer);
+                if let Some(credit) = due {
+                    receiver.credit.announced(credit);
+                } else if !forced {
+                    return false;
+                }
+                flow.delivery_count = Some(receiver.delivery_count);
+                flow.link_credit = Some(receiver.credit.left());
+                flow.drain = receiver.credit.is_draining();
+            }
+            End::Sender(sender) => {
+                if !forced {
+                    return false;
+                }
+                flow.delivery_count = Some(sender.delivery_count);
+                flow.link_credit = Some(sender.credit);
+                flow.available = Some(sender.available.saturating_add(sender.waiting));
+                flow.drain = sender.drain;
+                // The answer to a drain ends it.
+                sender.drain &= sender.credit > 0;
+            }
+        }
+        flow.handle = Some(handle);
+        flow.properties = self.properties.take();
+        true
+    }
+}
+
+impl ReceiverEnd {
+    fn new(config: &LinkConfig, terminus: Terminus) -> Self {
+        let mut end = Self {
+            credit: Credit::new(config.credit),
+            delivery_count: SequenceNo(0),
+            max_message_size: config.max_message_size.filter(|size| *size > 0),
+            link_buffer: config.link_buffer,
+            incoming: None,
+            ready: VecDeque::new(),
+            ready_told: false,
+            held: 0,
+            available: None,
+            unsettled: Slots::default(),
+            tags: HashMap::new(),
+        };
+        for delivery in terminus.unsettled {
+            let key = end.unsettled.insert(UnsettledIn {
+                id: None,
+                tag: delivery.tag,
+                state: delivery.state.map(Box::new),
+                mode: config.rcv_settle_mode,
+                complete: true,
+            });
+            end.tags.insert(delivery.tag, key);
+        }
+        end
+    }
+
+    /// Whether a flow with new credit would be worth sending.
+    #[inline]
+    pub(crate) fn wants_flow(&self) -> bool {
+        self.credit.due(self.held < self.link_buffer).is_some()
+    }
+
+    /// Forgets a settled delivery and returns the id it had.
+    #[inline]
+    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledIn> {
+        let delivery = self.unsettled.remove(key)?;
+        self.tags.remove(&delivery.tag);
+        Some(delivery)
+    }
+
+    /// Throws away everything that nobody can take any more, and returns how many octets that were.
+    pub(crate) fn clear(&mut self) -> usize {
+        self.incoming = None;
+        self.ready.clear();
+        std::mem::take(&mut self.held)
+    }
+}
+
+impl SenderEnd {
+    fn new(config: &LinkConfig, terminus: Terminus) -> Self {
+        let mut end = Self {
+            initial_delivery_count: config.initial_delivery_count,
+            delivery_count: config.initial_delivery_count,
+            credit: 0,
+            drain: false,
+            available: 0,
+            max_message_size: None,
+            queue: VecDeque::new(),
+            waiting: 0,
+            queued: false,
+            unsettled: Slots::default(),
+            tags: HashMap::new(),
+            next_tag: 0,
+            outcomes: VecDeque::new(),
+            outcomes_told: false,
+        };
+        for delivery in terminus.unsettled {
+            let key = end.unsettled.insert(UnsettledOut { id: None, tag: delivery.tag, settled: false });
+            end.tags.insert(delivery.tag, key);
+        }
+        end
+    }
+
+    /// Forgets a delivery that is settled, or has left settled.
+    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
+        let delivery = self.unsettled.remove(key)?;
+        self.tags.remove(&delivery.tag);
+        Some(delivery)
+    }
+
+    /// A tag that no unsettled delivery has.
+    pub(crate) fn fresh_tag(&mut self) -> DeliveryTag {
+        loop {
+            let number = self.next_tag;
+            self.next_tag = number.wrapping_add(1);
+            let octets = number.to_be_bytes();
+            let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
+            let tag = DeliveryTag::new(octets.get(zeros..).unwrap_or(&octets)).unwrap_or_else(|_| number.into());
+            if !self.tags.contains_key(&tag) {
+                return tag;
+            }
+        }
+    }
+}

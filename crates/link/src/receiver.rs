@@ -1,0 +1,217 @@
+use std::fmt;
+
+use amqp10_codec::{Attach, DeliveryState, Fields, ReceiverSettleMode, Role};
+
+use crate::deliveries::Partial;
+use crate::link::{Link, ReceiverEnd};
+use crate::session::Session;
+use crate::slots::Key;
+use crate::{CreditMode, Delivery, DeliveryKey, Replenish, UnsettledDelivery};
+
+/// A short-lived view of the receiving end of a link.
+#[derive(Debug)]
+pub struct Receiver<'c> {
+    pub(crate) key: Key,
+    pub(crate) link: &'c mut Link,
+    /// None once the session is gone.
+    pub(crate) session: Option<&'c mut Session>,
+}
+
+/// Why a delivery was not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SettleError {
+    /// It is settled already, by either side, or never was on this link.
+    Unknown,
+    /// The link or its session is gone; its unsettled state can be taken to a new link.
+    Detached,
+    /// Not all of it has arrived: only a state without settlement can be told.
+    Incomplete,
+}
+
+impl fmt::Display for SettleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "the delivery is settled already or does not belong to this link",
+            Self::Detached => "the link of the delivery is detached",
+            Self::Incomplete => "the delivery has not arrived completely",
+        })
+    }
+}
+
+impl std::error::Error for SettleError {}
+
+impl Receiver<'_> {
+    fn end(&mut self) -> Option<&mut ReceiverEnd> {
+        self.link.receiver()
+    }
+
+    /// What the peer said when it attached.
+    pub fn remote_attach(&self) -> Option<&Attach<'static>> {
+        self.link.remote_attach.as_deref()
+    }
+
+    /// Takes the next whole delivery; room for another is made if credit is replenished as deliveries are taken.
+    pub fn next_delivery(&mut self) -> Option<Delivery> {
+        let delivery = self.hand_over()?;
+        self.taken(1, delivery.payload.len());
+        Some(delivery)
+    }
+
+    /// Takes the next whole delivery on behalf of somebody who has not seen it yet: its octets and its place in the window stay
+    /// occupied until [`taken`](Self::taken) says otherwise.
+    #[inline]
+    pub fn hand_over(&mut self) -> Option<Delivery> {
+        let end = self.end()?;
+        let delivery = end.ready.pop_front();
+        end.ready_told &= delivery.is_some();
+        delivery
+    }
+
+    /// Deliveries that were handed over have reached the application, `octets` of payload in all.
+    pub fn taken(&mut self, deliveries: u32, octets: usize) {
+        let Some(end) = self.link.receiver() else {
+            return;
+        };
+        let octets = octets.min(end.held);
+        end.held = end.held.saturating_sub(octets);
+        for _ in 0..deliveries {
+            end.credit.make_room(Replenish::Taken);
+        }
+        if let Some(session) = self.session.as_deref_mut() {
+            session.release_octets(octets);
+        }
+        self.touch();
+    }
+
+    /// A pre-settled delivery that was taken also counts as settled.
+    pub fn settled_on_arrival(&mut self, deliveries: u32) {
+        let Some(end) = self.link.receiver() else {
+            return;
+        };
+        for _ in 0..deliveries {
+            end.credit.make_room(Replenish::Settled);
+        }
+        self.touch();
+    }
+
+    /// The delivery that is still arriving.
+    pub fn partial(&mut self) -> Option<Partial<'_>> {
+        let key = self.key;
+        let end = self.link.receiver()?;
+        let incoming = end.incoming.as_mut()?;
+        Some(Partial { incoming, link: key, held: &mut end.held, session: self.session.as_deref_mut() })
+    }
+
+    /// Grants exactly `credit` more deliveries, counted from those that have arrived; automatic credit stops. §2.6.7
+    ///
+    /// Lowering it does not undo deliveries that are on their way.
+    pub fn set_credit(&mut self, credit: u32) {
+        if let Some(end) = self.end() {
+            end.credit.set(credit);
+        }
+        self.touch();
+    }
+
+    /// Grants `credit` deliveries more than before; automatic credit stops. §2.6.7
+    pub fn add_credit(&mut self, credit: u32) {
+        if let Some(end) = self.end() {
+            end.credit.add(credit);
+        }
+        self.touch();
+    }
+
+    /// Changes how credit is granted from now on.
+    pub fn set_credit_mode(&mut self, mode: CreditMode) {
+        if let Some(end) = self.end() {
+            end.credit.set_mode(mode);
+        }
+        self.touch();
+    }
+
+    /// Asks the peer to use up the credit it has: [`LinkEvent::Drained`](crate::LinkEvent::Drained) tells when it has. §2.6.7
+    pub fn drain(&mut self) {
+        if let Some(end) = self.end() {
+            end.credit.start_drain();
+        }
+        self.link.flow_due = true;
+        self.touch();
+    }
+
+    /// How many deliveries the peer may still send.
+    pub fn credit(&mut self) -> u32 {
+        self.end().map_or(0, |end| end.credit.left())
+    }
+
+    /// How many messages wait at the peer, as it last said. §2.6.7
+    pub fn available(&mut self) -> Option<u32> {
+        self.end().and_then(|end| end.available)
+    }
+
+    /// Sends properties of the link's state with the next flow. §2.7.4
+    pub fn set_properties(&mut self, properties: Fields<'static>) {
+        self.link.properties = Some(properties);
+        self.touch();
+    }
+
+    /// Tells the state of a delivery and, if `settled`, settles it. §2.6.12
+    ///
+    /// Where the peer is to settle second, a settling outcome waits for its settlement before the delivery is forgotten.
+    ///
+    /// # Errors
+    /// When the delivery is not unsettled here, has not arrived completely, or its link is gone.
+    pub fn settle(
+        &mut self,
+        key: DeliveryKey,
+        state: DeliveryState<'static>,
+        settled: bool,
+    ) -> Result<(), SettleError> {
+        if key.link != self.key {
+            return Err(SettleError::Unknown);
+        }
+        let attached = self.link.state.is_attached();
+        let Some(end) = self.link.receiver() else {
+            return Err(SettleError::Unknown);
+        };
+        let Some(delivery) = end.unsettled.get_mut(key.delivery) else {
+            return Err(SettleError::Unknown);
+        };
+        let (Some(id), Some(session), true) = (delivery.id, self.session.as_deref_mut(), attached) else {
+            return Err(SettleError::Detached);
+        };
+        if settled && !delivery.complete {
+            return Err(SettleError::Incomplete);
+        }
+        let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
+        session.settle(Role::Receiver, id, settles_now, Some(state.clone()));
+        if settles_now {
+            end.forget(key.delivery);
+            session.incoming.remove(id);
+            end.credit.make_room(Replenish::Settled);
+            self.touch();
+        } else {
+            delivery.state = Some(Box::new(state));
+        }
+        Ok(())
+    }
+
+    /// The deliveries that are unsettled here.
+    pub fn unsettled(&self) -> Vec<UnsettledDelivery> {
+        self.link.unsettled()
+    }
+
+    /// Queues a flow if it is worth one.
+    fn touch(&mut self) {
+        let wanted = self.link.flow_due
+            || self.link.properties.is_some()
+            || self.link.receiver().is_some_and(|end| end.wants_flow());
+        if wanted
+            && self.link.state.is_attached()
+            && !self.link.flow_queued
+            && let Some(session) = self.session.as_deref_mut()
+        {
+            self.link.flow_queued = true;
+            session.flows.push_back(self.key);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What leaves, and in which order: control frames, dispositions and flows, then transfers, links taking turns.
+
+use std::time::Instant;
+
+use amqp10_codec::{
+    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer, begin_frame,
+    encode_frame, finish_frame,
+};
+use bytes::Bytes;
+
+use crate::Outcome;
+use crate::connection::Connection;
+use crate::deliveries::DeliveryKey;
+use crate::event::{Event, LinkEvent};
+use crate::link::{End, Link};
+use crate::output::Output;
+use crate::session::Session;
+use crate::slots::{Key, LinkId};
+
+/// The most octets that a transfer takes before its payload: header, tag of 32 octets and every other field at its widest.
+const TRANSFER_OVERHEAD: usize = FRAME_HEADER_SIZE + 96;
+
+impl Connection {
+    /// Appends what is to be sent to `out`, until that holds `max` octets or more. Returns whether anything was appended.
+    ///
+    /// `now` restarts the heartbeat: what is polled is taken to leave at once.
+    pub fn poll_output(&mut self, out: &mut Output, max: usize, now: Instant) -> bool {
+        let before = out.len();
+        out.append(&mut self.control);
+        if self.state.may_send() {
+            for key in self.sessions.keys() {
+                self.send_session_frames(key, out);
+            }
+            if self.heartbeat_due && out.len() == before {
+                out.small(begin_and_finish_empty_frame);
+            }
+            while out.len() < max && self.send_next_transfer(out) {}
+        }
+        let appended = out.len() > before;
+        if appended {
+            self.restart_heartbeat(now);
+        }
+        appended
+    }
+
+    /// Dispositions and flows of a session.
+    fn send_session_frames(&mut self, key: Key, out: &mut Output) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(channel) = session.channel.filter(|_| session.state.may_send()) else {
+            return;
+        };
+        while let Some(settlements) = session.settlements.pop_front() {
+            let disposition = settlements.into_disposition();
+            out.small(|octets| encode_frame(FrameType::Amqp, channel, &disposition, octets));
+        }
+        while let Some(key) = session.flows.pop_front() {
+            let Some(link) = self.links.get_mut(key) else {
+                continue;
+            };
+            link.flow_queued = false;
+            if !link.state.is_attached() {
+                continue;
+            }
+            let due = session.flow_due;
+            let mut flow = session.flow();
+            if link.flow(&mut flow) {
+                out.small(|octets| encode_frame(FrameType::Amqp, channel, &flow, octets));
+            } else {
+                session.flow_due = due;
+            }
+        }
+        if session.flow_due {
+            let flow = session.flow();
+            out.small(|octets| encode_frame(FrameType::Amqp, channel, &flow, octets));
+        }
+    }
+
+    /// One transfer of the session and link whose turn it is.
+    fn send_next_transfer(&mut self, out: &mut Output) -> bool {
+        let sessions = self.sessions.slots() as u32;
+        for offset in 0..sessions {
+            let at = self.turn.wrapping_add(offset).checked_rem(sessions).unwrap_or(0);
+            let Some(key) = self.sessions.key_at(at) else {
+                continue;
+            };
+            if self.send_transfer_of(key, out) {
+                self.turn = at.wrapping_add(1);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn send_transfer_of(&mut self, key: Key, out: &mut Output) -> bool {
+        let limit = self.peer_max_frame as usize;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return false;
+        };
+        let Some(channel) = session.channel.filter(|_| session.state.may_send()) else {
+            return false;
+        };
+        for _ in 0..session.senders.len() {
+            if session.remote_incoming_window == 0 {
+                return false;
+            }
+            let Some(key) = session.senders.pop_front() else {
+                return false;
+            };
+            let Some(link) = self.links.get_mut(key) else {
+                continue;
+            };
+            let sent = send_transfer(session, key, link, channel, limit, out);
+            if let End::Sender(sender) = &mut link.end {
+                // A link that is stopped by credit or by unfinished writing gets its turn back when that changes.
+                let more = sender
+                    .queue
+                    .front()
+                    .is_some_and(|next| next.is_sendable() && (next.id.is_some() || sender.credit > 0));
+                sender.queued = more;
+                if more {
+                    session.senders.push_back(key);
+                }
+                if let Some(outcome) = sent.settled {
+                    sender.outcomes.push_back(outcome);
+                    if !std::mem::replace(&mut sender.outcomes_told, true) {
+                        self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
+                    }
+                }
+            }
+            if sent.frame {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sends what is queued in a session before a frame that ends part of it.
+    pub(crate) fn flush_session(&mut self, key: Key) {
+        if !self.state.may_send() {
+            return;
+        }
+        let mut control = std::mem::take(&mut self.control);
+        self.send_session_frames(key, &mut control);
+        while self.send_transfer_of(key, &mut control) {}
+        self.control = control;
+    }
+
+    pub(crate) fn flush_sessions(&mut self) {
+        for key in self.sessions.keys() {
+            self.flush_session(key);
+        }
+    }
+}
+
+fn begin_and_finish_empty_frame(out: &mut Vec<u8>) {
+    let start = begin_frame(FrameType::Amqp, Channel(0), out);
+    finish_frame(start, 0, out);
+}
+
+/// What became of a link's turn.
+#[derive(Default)]
+struct Sent {
+    /// A frame was appended.
+    frame: bool,
+    /// A delivery left that was settled when it left.
+    settled: Option<Outcome>,
+}
+
+/// Appends the next transfer of a link, if it has one that may be sent.
+fn send_transfer(
+    session: &mut Session,
+    key: Key,
+    link: &mut Link,
+    channel: Channel,
+    limit: usize,
+    out: &mut Output,
+) -> Sent {
+    let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
+        return Sent::default();
+    };
+    let Some(end) = link.sender() else {
+        return Sent::default();
+    };
+    let Some(delivery) = end.queue.front_mut().filter(|delivery| delivery.is_sendable()) else {
+        return Sent::default();
+    };
+    let first = delivery.id.is_none();
+    let id = match delivery.id {
+        Some(id) => id,
+        None => {
+            let Some(credit) = end.credit.checked_sub(1) else {
+                return Sent::default();
+            };
+            end.credit = credit;
+            end.waiting = end.waiting.saturating_sub(1);
+            end.delivery_count = end.delivery_count.next();
+            let id = session.next_delivery_id;
+            session.next_delivery_id = id.next();
+            delivery.id = Some(id);
+            if !delivery.settled {
+                session.outgoing.push(id, key, delivery.key);
+            }
+            if let Some(unsettled) = end.unsettled.get_mut(delivery.key) {
+                unsettled.id = Some(id);
+            }
+            id
+        }
+    };
+    let mut room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    let mut parts: [Bytes; 4] = Default::default();
+    let mut octets = 0_usize;
+    if !delivery.aborted {
+        for part in &mut parts {
+            *part = delivery.take(room);
+            octets = octets.saturating_add(part.len());
+            room = room.saturating_sub(part.len());
+        }
+    }
+    let last = delivery.aborted || (delivery.finished && delivery.next.is_empty());
+    let head = Head {
+        handle,
+        first: first.then_some((id, delivery.tag, delivery.message_format)),
+        settled: delivery.settled,
+        more: !last,
+        aborted: delivery.aborted,
+    };
+    out.small(|small| {
+        let start = begin_frame(FrameType::Amqp, channel, small);
+        head.transfer().encode(small);
+        finish_frame(start, octets, small);
+    });
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        out.payload(part);
+    }
+    session.next_outgoing_id = session.next_outgoing_id.next();
+    session.remote_incoming_window = session.remote_incoming_window.saturating_sub(1);
+    let mut sent = Sent { frame: true, settled: None };
+    if last && let Some(delivery) = end.queue.pop_front() {
+        if delivery.aborted {
+            // An aborted delivery is settled on both sides, without a disposition. §2.7.5
+            session.outgoing.remove(id);
+            end.forget(delivery.key);
+        } else if delivery.settled {
+            end.forget(delivery.key);
+            let key = DeliveryKey { link: key, delivery: delivery.key };
+            sent.settled = Some(Outcome { key, state: None, settled: true });
+        }
+    }
+    sent
+}
+
+/// What a transfer says.
+struct Head {
+    handle: Handle,
+    first: Option<(amqp10_codec::DeliveryNumber, DeliveryTag, MessageFormat)>,
+    settled: bool,
+    more: bool,
+    aborted: bool,
+}
+
+impl Head {
+    fn transfer(&self) -> Transfer<'static> {
+        Transfer {
+            delivery_id: self.first.map(|(id, _, _)| id),
+            delivery_tag: self.first.map(|(_, tag, _)| tag),
+            message_format: self.first.map(|(_, _, format)| format),
+            settled: self.settled.then_some(true),
+            more: self.more,
+            aborted: self.aborted,
+            ..Transfer::new(self.handle)
+        }
+    }
+}

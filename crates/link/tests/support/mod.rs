@@ -1,0 +1,149 @@
+//! Two engines on one wire under one clock.
+
+#![allow(dead_code)]
+// Every test file uses its own part of this.
+
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+use amqp10_link::{
+    Config, Connection, Event, LinkConfig, LinkEvent, LinkId, Output, SessionConfig, SessionEvent, SessionId,
+};
+use bytes::BytesMut;
+
+/// How octets travel from one engine to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// As much at once as there is.
+    Whole,
+    /// One octet at a time.
+    Octets,
+    /// Not at all.
+    Cut,
+}
+
+pub(crate) struct Pair {
+    pub(crate) client: Connection,
+    pub(crate) server: Connection,
+    pub(crate) now: Instant,
+    pub(crate) wire: Wire,
+    to_server: BytesMut,
+    to_client: BytesMut,
+}
+
+/// Everything that an engine has to send.
+pub(crate) fn drain(engine: &mut Connection, now: Instant) -> Vec<u8> {
+    let mut output = Output::new();
+    while engine.poll_output(&mut output, usize::MAX, now) {}
+    let mut octets = Vec::new();
+    while !output.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let filled = output.chunks(&mut slices);
+        let before = octets.len();
+        slices[..filled].iter().for_each(|slice| octets.extend_from_slice(slice));
+        output.advance(octets.len() - before);
+    }
+    octets
+}
+
+pub(crate) fn events(engine: &mut Connection) -> Vec<Event> {
+    std::iter::from_fn(|| engine.poll_event()).collect()
+}
+
+impl Pair {
+    pub(crate) fn new(client: Config, server: Config) -> Self {
+        let now = Instant::now();
+        Self {
+            client: Connection::client(client, now).unwrap(),
+            server: Connection::server(server, now),
+            now,
+            wire: Wire::Whole,
+            to_server: BytesMut::new(),
+            to_client: BytesMut::new(),
+        }
+    }
+
+    /// Both opens exchanged, all events taken.
+    pub(crate) fn opened(client: Config, server: Config) -> Self {
+        let mut pair = Self::new(client, server.clone());
+        pair.run();
+        assert_eq!(events(&mut pair.server), [Event::Incoming]);
+        pair.server.accept(server).unwrap();
+        pair.run();
+        assert_eq!(events(&mut pair.server), [Event::Opened]);
+        assert_eq!(events(&mut pair.client), [Event::Opened]);
+        pair
+    }
+
+    pub(crate) fn plain() -> Self {
+        Self::opened(Config::new("client"), Config::new("server"))
+    }
+
+    fn carry(wire: Wire, from: &mut Connection, to: &mut Connection, buffer: &mut BytesMut, now: Instant) -> bool {
+        let octets = drain(from, now);
+        match wire {
+            Wire::Cut => return false,
+            Wire::Whole => {
+                buffer.extend_from_slice(&octets);
+                to.handle_input(buffer, now);
+            }
+            Wire::Octets => {
+                for octet in &octets {
+                    buffer.extend_from_slice(&[*octet]);
+                    to.handle_input(buffer, now);
+                }
+            }
+        }
+        !octets.is_empty()
+    }
+
+    /// Carries octets to and fro until both are quiet.
+    pub(crate) fn run(&mut self) {
+        loop {
+            let there = Self::carry(self.wire, &mut self.client, &mut self.server, &mut self.to_server, self.now);
+            let back = Self::carry(self.wire, &mut self.server, &mut self.client, &mut self.to_client, self.now);
+            if !there && !back {
+                break;
+            }
+        }
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    pub(crate) fn advance(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let next = [self.client.poll_timeout(), self.server.poll_timeout()].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            self.client.handle_timeout(self.now);
+            self.server.handle_timeout(self.now);
+            self.run();
+        }
+        self.now = end;
+        self.run();
+    }
+
+    /// A session, begun by the client.
+    pub(crate) fn session(&mut self, client: SessionConfig, server: SessionConfig) -> (SessionId, SessionId) {
+        let ours = self.client.begin(client).unwrap();
+        self.run();
+        let [Event::Session(theirs, SessionEvent::Incoming)] = events(&mut self.server)[..] else { panic!() };
+        self.server.accept_begin(theirs, server).unwrap();
+        self.run();
+        assert_eq!(events(&mut self.server), [Event::Session(theirs, SessionEvent::Begun)]);
+        assert_eq!(events(&mut self.client), [Event::Session(ours, SessionEvent::Begun)]);
+        (ours, theirs)
+    }
+
+    /// A link, attached by the client.
+    pub(crate) fn link(&mut self, session: SessionId, client: LinkConfig, server: LinkConfig) -> (LinkId, LinkId) {
+        let ours = self.client.attach(session, client).unwrap();
+        self.run();
+        let [Event::Link(theirs, LinkEvent::Incoming)] = events(&mut self.server)[..] else { panic!() };
+        self.server.accept_attach(theirs, server).unwrap();
+        self.run();
+        (ours, theirs)
+    }
+}
