@@ -9,3 +9,22 @@
     )
 )]
 #![doc = include_str!("../README.md")]
+
+mod accept;
+mod connect;
+mod error;
+mod handshake;
+pub mod sasl;
+mod secret;
+mod stream;
+mod tcp;
+mod tls;
+mod url;
+
+pub use accept::{AcceptOptions, Accepted, accept};
+pub use connect::{ConnectOptions, Established, SaslProfile, Timeouts, connect, connect_over};
+pub use error::{AcceptError, ConnectError, Step};
+pub use secret::Secret;
+pub use stream::{ByteStream, Stream};
+pub use tls::{Crypto, TlsClient, TlsClientBuilder, TlsConfigError, TlsError, TlsServer};
+pub use url::{Scheme, Url, UrlError};
