@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from proton import SASL, Delivery, Message, SSLDomain, int32
+from proton import SASL, Delivery, Message, SSLDomain, Terminus, int32
 from proton.handlers import MessagingHandler
 from proton.reactor import Container
 
@@ -93,9 +93,13 @@ class Server(MessagingHandler):
         event.transport.require_auth(True)
         event.transport.max_frame_size = self.arguments.max_frame_size
 
+    def on_connection_opening(self, event):
+        event.connection.container = "proton-server"
+
     def on_link_opening(self, event):
         if event.link.is_sender:
             event.link.source.copy(event.link.remote_source)
+            event.link.source.type = Terminus.SOURCE  # Proton takes a source without address for none
             if self.sender is None:
                 self.sender = event.link
                 self.counts["sasl_user"] = event.transport.user
