@@ -13,6 +13,12 @@ pub trait Composite {
     const CODE: u64;
 }
 
+/// Decodes a composite whose descriptor has been read.
+pub(crate) trait DecodeList<'a>: Sized {
+    /// Decodes the list behind its `constructor`, which has been read too.
+    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+}
+
 /// Takes the descriptor of a described value, whose 0x00 was read already, and the constructor behind it.
 ///
 /// Fails unless it is `name` or `code`.
@@ -282,6 +288,22 @@ macro_rules! composite {
         $crate::composite::composite!(@decode_as 'a, $name, { $($field: $type $(= $default)?),* });
     };
     (@decode_as $life:lifetime, $name:ty, { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
+        impl<$life> $crate::composite::DecodeList<$life> for $name {
+            #[inline]
+            fn decode_list(
+                constructor: u8,
+                reader: &mut $crate::Reader<$life>,
+            ) -> Result<Self, $crate::DecodeError> {
+                #[allow(unused_mut)]
+                let mut list = $crate::ListReader::open(constructor, reader)?;
+                let value = Self {
+                    $( $field: $crate::composite::composite!(@read list, $field $(, $default)?), )*
+                };
+                list.close()?;
+                Ok(value)
+            }
+        }
+
         impl<$life> $crate::Decode<$life> for $name {
             fn decode_data(
                 constructor: u8,
@@ -293,13 +315,7 @@ macro_rules! composite {
                     <$name as $crate::Composite>::NAME,
                     <$name as $crate::Composite>::CODE,
                 )?;
-                #[allow(unused_mut)]
-                let mut list = $crate::ListReader::open(constructor, reader)?;
-                let value = Self {
-                    $( $field: $crate::composite::composite!(@read list, $field $(, $default)?), )*
-                };
-                list.close()?;
-                Ok(value)
+                <Self as $crate::composite::DecodeList>::decode_list(constructor, reader)
             }
         }
     };

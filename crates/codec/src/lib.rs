@@ -22,6 +22,7 @@ mod condition;
 mod constructor;
 mod error;
 mod frame;
+mod message;
 mod numbers;
 mod performative;
 mod primitive;
@@ -43,6 +44,10 @@ pub use error::{DecodeError, DecodeErrorKind};
 pub use frame::{
     FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType, MIN_MAX_FRAME_SIZE, ProtocolHeader,
     ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
+};
+pub use message::{
+    Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
+    SequenceIter,
 };
 pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo, TransferNumber};
 pub use performative::Performative;

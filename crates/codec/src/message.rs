@@ -1,0 +1,9 @@
+//! Messages and their sections, §3.2.
+
+mod owned;
+mod sections;
+mod view;
+
+pub use owned::{Message, MessageBody};
+pub use sections::{Header, MessageId, Properties};
+pub use view::{Body, DataIter, MessageError, MessageView, Section, SequenceIter};

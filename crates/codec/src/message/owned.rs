@@ -1,0 +1,187 @@
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::constructor as code;
+use crate::{Encode, Header, List, Map, MessageId, Properties, Section, Str, Symbol, Value};
+
+/// A message that owns everything, to be built and encoded. §3.2
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// §3.2.1
+    pub header: Option<Header>,
+    /// §3.2.2
+    pub delivery_annotations: Option<Map<'static>>,
+    /// §3.2.3
+    pub message_annotations: Option<Map<'static>>,
+    /// §3.2.4
+    pub properties: Option<Properties<'static>>,
+    /// §3.2.5
+    pub application_properties: Option<Map<'static>>,
+    /// §3.2.6 to §3.2.8
+    pub body: MessageBody,
+    /// §3.2.9
+    pub footer: Option<Map<'static>>,
+}
+
+/// The body of a [`Message`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum MessageBody {
+    /// There is none; encoded as an empty data section, since §3.2 demands a body.
+    #[default]
+    Empty,
+    /// Octets, in one or more sections.
+    Data(Vec<Bytes>),
+    /// Lists of values, in one or more sections.
+    Sequence(Vec<List<'static>>),
+    /// One value.
+    Value(Value<'static>),
+}
+
+impl Message {
+    /// A message with one data section.
+    pub fn data(octets: impl Into<Bytes>) -> Self {
+        Self { body: MessageBody::Data(alloc::vec![octets.into()]), ..Self::default() }
+    }
+
+    /// A message with one value.
+    pub fn value(value: impl Into<Value<'static>>) -> Self {
+        Self { body: MessageBody::Value(value.into()), ..Self::default() }
+    }
+
+    /// Adds an application-property. §3.2.5
+    #[must_use]
+    pub fn application_property(mut self, key: &str, value: impl Into<Value<'static>>) -> Self {
+        self.application_properties.get_or_insert_default().push(key, &value.into());
+        self
+    }
+
+    /// Sets the message-id. §3.2.4
+    #[must_use]
+    pub fn message_id(mut self, id: MessageId<'static>) -> Self {
+        self.properties.get_or_insert_default().message_id = Some(id);
+        self
+    }
+
+    /// Sets the address of the node the message is destined for. §3.2.4
+    #[must_use]
+    pub fn to(mut self, address: impl Into<Str<'static>>) -> Self {
+        self.properties.get_or_insert_default().to = Some(address.into());
+        self
+    }
+
+    /// Sets the MIME type of the body. §3.2.4
+    #[must_use]
+    pub fn content_type(mut self, mime: Symbol<'static>) -> Self {
+        self.properties.get_or_insert_default().content_type = Some(mime);
+        self
+    }
+
+    /// Sets whether the message is durable. §3.2.1
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.header.get_or_insert_default().durable = durable;
+        self
+    }
+
+    /// Appends the encoded message to `out`, whole.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_to_footer(out);
+        self.encode_footer(out);
+    }
+
+    /// Encodes the message as slices, without copying a body of data: in the order in which they are to be sent.
+    pub fn to_slices(&self) -> Vec<Bytes> {
+        let mut slices = Vec::new();
+        let mut head = Vec::new();
+        if let MessageBody::Data(sections) = &self.body {
+            self.encode_head(&mut head);
+            for section in sections {
+                encode_data_head(section.len(), &mut head);
+                slices.push(Bytes::from(core::mem::take(&mut head)));
+                slices.push(section.clone());
+            }
+            if sections.is_empty() {
+                encode_data_head(0, &mut head);
+            }
+        } else {
+            self.encode_to_footer(&mut head);
+        }
+        self.encode_footer(&mut head);
+        if !head.is_empty() {
+            slices.push(Bytes::from(head));
+        }
+        slices
+    }
+
+    fn encode_head(&self, out: &mut Vec<u8>) {
+        if let Some(header) = &self.header {
+            header.encode(out);
+        }
+        encode_map(Section::DeliveryAnnotations, self.delivery_annotations.as_ref(), out);
+        encode_map(Section::MessageAnnotations, self.message_annotations.as_ref(), out);
+        if let Some(properties) = &self.properties {
+            properties.encode(out);
+        }
+        encode_map(Section::ApplicationProperties, self.application_properties.as_ref(), out);
+    }
+
+    /// Encodes everything up to the footer.
+    fn encode_to_footer(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        match &self.body {
+            MessageBody::Empty => encode_data_head(0, out),
+            MessageBody::Data(sections) => {
+                for section in sections {
+                    encode_data_head(section.len(), out);
+                    out.extend_from_slice(section);
+                }
+                if sections.is_empty() {
+                    encode_data_head(0, out);
+                }
+            }
+            MessageBody::Sequence(lists) => {
+                for list in lists {
+                    encode_descriptor(Section::AmqpSequence, out);
+                    list.encode(out);
+                }
+                if lists.is_empty() {
+                    encode_descriptor(Section::AmqpSequence, out);
+                    List::new().encode(out);
+                }
+            }
+            MessageBody::Value(value) => {
+                encode_descriptor(Section::AmqpValue, out);
+                value.encode(out);
+            }
+        }
+    }
+
+    fn encode_footer(&self, out: &mut Vec<u8>) {
+        encode_map(Section::Footer, self.footer.as_ref(), out);
+    }
+}
+
+fn encode_descriptor(section: Section, out: &mut Vec<u8>) {
+    out.push(code::DESCRIBED);
+    section.code().encode(out);
+}
+
+fn encode_map(section: Section, map: Option<&Map<'_>>, out: &mut Vec<u8>) {
+    if let Some(map) = map {
+        encode_descriptor(section, out);
+        map.encode(out);
+    }
+}
+
+/// Everything of a data section that stands before its octets.
+fn encode_data_head(len: usize, out: &mut Vec<u8>) {
+    encode_descriptor(Section::Data, out);
+    match u8::try_from(len) {
+        Ok(len) => out.extend_from_slice(&[code::VBIN8, len]),
+        Err(_) => {
+            out.push(code::VBIN32);
+            out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use alloc::vec::Vec;
+
+use crate::composite::composite;
+use crate::constructor as code;
+use crate::{
+    Binary, Decode, DecodeError, Encode, IntoOwned, Milliseconds, Reader, SequenceNo, Str, Symbol, Timestamp, Uuid,
+};
+
+/// The id of a message, or that of the message it answers. §3.2.11 to §3.2.14
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MessageId<'a> {
+    /// A number.
+    Ulong(u64),
+    /// A universally unique id.
+    Uuid(Uuid),
+    /// Octets.
+    Binary(Binary<'a>),
+    /// A text.
+    String(Str<'a>),
+}
+
+impl<'a> Decode<'a> for MessageId<'a> {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(match constructor {
+            code::STR8 | code::STR32 => Self::String(Str::decode_data(constructor, reader)?),
+            code::ULONG0 | code::SMALLULONG | code::ULONG => Self::Ulong(u64::decode_data(constructor, reader)?),
+            code::UUID => Self::Uuid(Uuid::decode_data(constructor, reader)?),
+            code::VBIN8 | code::VBIN32 => Self::Binary(Binary::decode_data(constructor, reader)?),
+            _ => return Err(reader.unexpected("a message-id", constructor)),
+        })
+    }
+}
+
+impl Encode for MessageId<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ulong(id) => id.encode(out),
+            Self::Uuid(id) => id.encode(out),
+            Self::Binary(id) => id.encode(out),
+            Self::String(id) => id.encode(out),
+        }
+    }
+}
+
+impl IntoOwned for MessageId<'_> {
+    type Owned = MessageId<'static>;
+
+    fn into_owned(self) -> MessageId<'static> {
+        match self {
+            Self::Ulong(id) => MessageId::Ulong(id),
+            Self::Uuid(id) => MessageId::Uuid(id),
+            Self::Binary(id) => MessageId::Binary(id.into_owned()),
+            Self::String(id) => MessageId::String(id.into_owned()),
+        }
+    }
+}
+
+impl core::fmt::Display for MessageId<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Ulong(id) => write!(f, "{id}"),
+            Self::Uuid(id) => write!(f, "{id}"),
+            Self::Binary(id) => id.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+            Self::String(id) => f.write_str(id),
+        }
+    }
+}
+
+composite! {
+    /// How a message is to be carried. §3.2.1
+    #[derive(Copy)]
+    pub struct Header: "amqp:header:list" = 0x70 {
+        /// Whether the message survives the end of what holds it.
+        durable: bool = false,
+        /// Its priority; higher is more urgent.
+        priority: u8 = 4,
+        /// How long it is worth keeping.
+        ttl: Option<Milliseconds>,
+        /// Whether nobody has acquired it before.
+        first_acquirer: bool = false,
+        /// How often delivering it has failed.
+        delivery_count: u32 = 0,
+    }
+
+    /// What a message is. §3.2.4
+    #[derive(Default)]
+    pub struct Properties<'a>: "amqp:properties:list" = 0x73 {
+        /// The id of the message.
+        message_id: Option<MessageId<'a>>,
+        /// The user who made it.
+        user_id: Option<Binary<'a>>,
+        /// The address of the node it is destined for.
+        to: Option<Str<'a>>,
+        /// What it is about.
+        subject: Option<Str<'a>>,
+        /// The address of the node that replies go to.
+        reply_to: Option<Str<'a>>,
+        /// The id of the message that this one belongs to.
+        correlation_id: Option<MessageId<'a>>,
+        /// The MIME type of the body.
+        content_type: Option<Symbol<'a>>,
+        /// The MIME content encoding of the body.
+        content_encoding: Option<Symbol<'a>>,
+        /// When it expires.
+        absolute_expiry_time: Option<Timestamp>,
+        /// When it was made.
+        creation_time: Option<Timestamp>,
+        /// The group it belongs to.
+        group_id: Option<Str<'a>>,
+        /// Its place in the group.
+        group_sequence: Option<SequenceNo>,
+        /// The group that replies belong to.
+        reply_to_group_id: Option<Str<'a>>,
+    }
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self { durable: false, priority: 4, ttl: None, first_acquirer: false, delivery_count: 0 }
+    }
+}

@@ -1,0 +1,399 @@
+use core::fmt;
+
+use crate::composite::DecodeList;
+use crate::constructor as code;
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, List, Map, Message, MessageBody, Properties, Reader, Value,
+};
+
+/// A section of a message. §3.2
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// §3.2.1
+    Header,
+    /// §3.2.2
+    DeliveryAnnotations,
+    /// §3.2.3
+    MessageAnnotations,
+    /// §3.2.4
+    Properties,
+    /// §3.2.5
+    ApplicationProperties,
+    /// §3.2.6
+    Data,
+    /// §3.2.7
+    AmqpSequence,
+    /// §3.2.8
+    AmqpValue,
+    /// §3.2.9
+    Footer,
+}
+
+impl Section {
+    /// The sections by their descriptors, which are consecutive.
+    const ALL: [(Self, &'static str); 9] = [
+        (Self::Header, "amqp:header:list"),
+        (Self::DeliveryAnnotations, "amqp:delivery-annotations:map"),
+        (Self::MessageAnnotations, "amqp:message-annotations:map"),
+        (Self::Properties, "amqp:properties:list"),
+        (Self::ApplicationProperties, "amqp:application-properties:map"),
+        (Self::Data, "amqp:data:binary"),
+        (Self::AmqpSequence, "amqp:amqp-sequence:list"),
+        (Self::AmqpValue, "amqp:amqp-value:*"),
+        (Self::Footer, "amqp:footer:map"),
+    ];
+
+    /// The numeric descriptor of the header; the others follow.
+    const FIRST: u64 = 0x70;
+
+    pub(crate) const fn code(self) -> u64 {
+        (self as u64).saturating_add(Self::FIRST)
+    }
+
+    fn from_code(found: u64) -> Option<Self> {
+        let at = usize::try_from(found.checked_sub(Self::FIRST)?).ok()?;
+        Self::ALL.get(at).map(|(section, _)| *section)
+    }
+
+    /// The name of the section in the specification.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::DeliveryAnnotations => "delivery-annotations",
+            Self::MessageAnnotations => "message-annotations",
+            Self::Properties => "properties",
+            Self::ApplicationProperties => "application-properties",
+            Self::Data => "data",
+            Self::AmqpSequence => "amqp-sequence",
+            Self::AmqpValue => "amqp-value",
+            Self::Footer => "footer",
+        }
+    }
+
+    /// Whether this section may stand behind `before`.
+    fn may_follow(self, before: Option<Self>) -> bool {
+        match before {
+            None => true,
+            // Only data and sequences repeat, and kinds of body do not mix. §3.2
+            Some(before) if before == self => matches!(self, Self::Data | Self::AmqpSequence),
+            Some(Self::Data | Self::AmqpSequence | Self::AmqpValue) => self == Self::Footer,
+            Some(before) => before < self,
+        }
+    }
+
+    /// Takes the descriptor of a section.
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
+        let constructor = reader.octet()?;
+        if constructor != code::DESCRIBED {
+            return Err(reader.unexpected("a section of a message", constructor));
+        }
+        Ok(match reader.peek()? {
+            code::SMALLULONG | code::ULONG | code::ULONG0 => Self::from_code(reader.read()?),
+            code::SYM8 | code::SYM32 => {
+                let name: crate::Symbol<'_> = reader.read()?;
+                Self::ALL.iter().find(|(_, known)| name == **known).map(|(section, _)| *section)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Why octets are not a message, or one of its sections cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// A section is malformed; `None` if it is not even clear which one.
+    Malformed {
+        /// The section.
+        section: Option<Section>,
+        /// What is wrong, and where in the message.
+        error: DecodeError,
+    },
+    /// A value that is no section of a message, at this offset.
+    UnknownSection(u32),
+    /// A section out of order, or repeated, at this offset. §3.2
+    OutOfOrder(Section, u32),
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { section: Some(section), error } => write!(f, "the {} section: {error}", section.name()),
+            Self::Malformed { section: None, error } => write!(f, "the message: {error}"),
+            Self::UnknownSection(at) => write!(f, "a value at offset {at} is no section of a message (§3.2)"),
+            Self::OutOfOrder(section, at) => {
+                write!(f, "the {} section at offset {at} stands out of order (§3.2)", section.name())
+            }
+        }
+    }
+}
+
+impl core::error::Error for MessageError {}
+
+/// A message whose sections have been located but not decoded: each is decoded, borrowed, when it is asked for.
+///
+/// Sections are located in one pass that neither allocates nor looks inside. Sections out of order, repeated or unknown are
+/// errors; a message without a body, which §3.2 does not permit but peers send, has the body [`Body::Empty`].
+#[derive(Clone, Debug)]
+pub struct MessageView<'a> {
+    header: Option<Reader<'a>>,
+    delivery_annotations: Option<Reader<'a>>,
+    message_annotations: Option<Reader<'a>>,
+    properties: Option<Reader<'a>>,
+    application_properties: Option<Reader<'a>>,
+    /// The first section of the body, and everything behind it.
+    body: Option<(Section, Reader<'a>)>,
+    body_count: u32,
+    footer: Option<Reader<'a>>,
+}
+
+/// The body of a message. §3.2
+#[derive(Clone, Debug)]
+pub enum Body<'a> {
+    /// There is none.
+    Empty,
+    /// Octets, in one or more sections.
+    Data(DataIter<'a>),
+    /// Lists of values, in one or more sections.
+    Sequence(SequenceIter<'a>),
+    /// One value.
+    Value(Value<'a>),
+}
+
+/// The data sections of a message.
+#[derive(Clone, Debug)]
+pub struct DataIter<'a>(BodyIter<'a>);
+
+/// The sequence sections of a message.
+#[derive(Clone, Debug)]
+pub struct SequenceIter<'a>(BodyIter<'a>);
+
+#[derive(Clone, Debug)]
+struct BodyIter<'a> {
+    section: Section,
+    reader: Reader<'a>,
+    left: u32,
+}
+
+impl<'a> BodyIter<'a> {
+    fn next<T: Decode<'a>>(&mut self) -> Option<Result<T, MessageError>> {
+        self.left = self.left.checked_sub(1)?;
+        let mut read = || {
+            let value = self.reader.read()?;
+            if self.left > 0 {
+                Section::read(&mut self.reader)?;
+            }
+            Ok(value)
+        };
+        let result = read().map_err(|error| MessageError::Malformed { section: Some(self.section), error });
+        if result.is_err() {
+            self.left = 0;
+        }
+        Some(result)
+    }
+}
+
+impl<'a> Iterator for DataIter<'a> {
+    type Item = Result<&'a [u8], MessageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl<'a> Iterator for SequenceIter<'a> {
+    type Item = Result<List<'a>, MessageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+fn composite<'a, T: DecodeList<'a>>(reader: &mut Reader<'a>) -> Result<T, DecodeError> {
+    let constructor = reader.octet()?;
+    T::decode_list(constructor, reader)
+}
+
+impl<'a> MessageView<'a> {
+    /// Locates the sections of a message.
+    ///
+    /// # Errors
+    /// When the octets are not a sequence of sections in the order of §3.2.
+    #[inline]
+    pub fn parse(octets: &'a [u8]) -> Result<Self, MessageError> {
+        let mut view = Self {
+            header: None,
+            delivery_annotations: None,
+            message_annotations: None,
+            properties: None,
+            application_properties: None,
+            body: None,
+            body_count: 0,
+            footer: None,
+        };
+        let mut reader = Reader::sized(octets);
+        let mut before = None;
+        while !reader.is_empty() {
+            let at = reader.offset() as u32;
+            let malformed = |section, error| MessageError::Malformed { section, error };
+            let section = Section::read(&mut reader).map_err(|error| malformed(None, error))?;
+            let Some(section) = section else { return Err(MessageError::UnknownSection(at)) };
+            if !section.may_follow(before) {
+                return Err(MessageError::OutOfOrder(section, at));
+            }
+            before = Some(section);
+            let here = reader.clone();
+            reader.skip().map_err(|error| malformed(Some(section), error))?;
+            let place = match section {
+                Section::Header => &mut view.header,
+                Section::DeliveryAnnotations => &mut view.delivery_annotations,
+                Section::MessageAnnotations => &mut view.message_annotations,
+                Section::Properties => &mut view.properties,
+                Section::ApplicationProperties => &mut view.application_properties,
+                Section::Footer => &mut view.footer,
+                Section::Data | Section::AmqpSequence | Section::AmqpValue => {
+                    view.body_count = view.body_count.saturating_add(1);
+                    view.body.get_or_insert((section, here));
+                    continue;
+                }
+            };
+            *place = Some(here);
+        }
+        Ok(view)
+    }
+
+    /// Decodes a section whose descriptor was taken already.
+    fn section<T>(
+        section: Section,
+        at: &Option<Reader<'a>>,
+        decode: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, MessageError> {
+        let Some(mut reader) = at.clone() else { return Ok(None) };
+        decode(&mut reader).map(Some).map_err(|error| MessageError::Malformed { section: Some(section), error })
+    }
+
+    /// The header. §3.2.1
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn header(&self) -> Result<Option<Header>, MessageError> {
+        Self::section(Section::Header, &self.header, composite)
+    }
+
+    /// The delivery-annotations. §3.2.2
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn delivery_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
+        Self::section(Section::DeliveryAnnotations, &self.delivery_annotations, Reader::read)
+    }
+
+    /// The message-annotations. §3.2.3
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn message_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
+        Self::section(Section::MessageAnnotations, &self.message_annotations, Reader::read)
+    }
+
+    /// The properties. §3.2.4
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn properties(&self) -> Result<Option<Properties<'a>>, MessageError> {
+        Self::section(Section::Properties, &self.properties, composite)
+    }
+
+    /// The application-properties; an empty map if the message has none. §3.2.5
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn application_properties(&self) -> Result<Map<'a>, MessageError> {
+        let found = Self::section(Section::ApplicationProperties, &self.application_properties, Reader::read)?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The body. §3.2.6 to §3.2.8
+    ///
+    /// # Errors
+    /// When an amqp-value section is malformed; data and sequences are decoded as they are walked.
+    pub fn body(&self) -> Result<Body<'a>, MessageError> {
+        let Some((section, reader)) = self.body.clone() else { return Ok(Body::Empty) };
+        let sections = BodyIter { section, reader, left: self.body_count };
+        Ok(match section {
+            Section::Data => Body::Data(DataIter(sections)),
+            Section::AmqpSequence => Body::Sequence(SequenceIter(sections)),
+            _ => {
+                let mut reader = sections.reader;
+                let value = reader.read().map_err(|error| MessageError::Malformed { section: Some(section), error })?;
+                Body::Value(value)
+            }
+        })
+    }
+
+    /// The footer. §3.2.9
+    ///
+    /// # Errors
+    /// When the section is malformed.
+    pub fn footer(&self) -> Result<Option<Map<'a>>, MessageError> {
+        Self::section(Section::Footer, &self.footer, Reader::read)
+    }
+
+    /// Decodes every section fully and throws the result away.
+    ///
+    /// # Errors
+    /// When anything in the message is malformed, or the body, which §3.2 demands, is missing.
+    pub fn validate(&self) -> Result<(), MessageError> {
+        let deep = |section, map: Option<Map<'_>>| match map.as_ref().map(Map::validate) {
+            Some(Err(error)) => Err(MessageError::Malformed { section: Some(section), error }),
+            _ => Ok(()),
+        };
+        self.header()?;
+        deep(Section::DeliveryAnnotations, self.delivery_annotations()?)?;
+        deep(Section::MessageAnnotations, self.message_annotations()?)?;
+        self.properties()?;
+        deep(Section::ApplicationProperties, Some(self.application_properties()?))?;
+        deep(Section::Footer, self.footer()?)?;
+        let malformed = |section, error| MessageError::Malformed { section: Some(section), error };
+        match self.body()? {
+            Body::Empty => {
+                let error = DecodeError::new(DecodeErrorKind::MissingField("body"), 0);
+                Err(MessageError::Malformed { section: None, error })
+            }
+            Body::Data(mut data) => data.try_for_each(|section| section.map(drop)),
+            Body::Sequence(mut lists) => {
+                lists.try_for_each(|list| list?.validate().map_err(|error| malformed(Section::AmqpSequence, error)))
+            }
+            Body::Value(value) => value.validate().map_err(|error| malformed(Section::AmqpValue, error)),
+        }
+    }
+
+    /// The message with everything copied out.
+    ///
+    /// # Errors
+    /// When a section is malformed.
+    pub fn to_message(&self) -> Result<Message, MessageError> {
+        let body = match self.body()? {
+            Body::Empty => MessageBody::Empty,
+            Body::Data(data) => MessageBody::Data(
+                data.map(|section| section.map(bytes::Bytes::copy_from_slice)).collect::<Result<_, _>>()?,
+            ),
+            Body::Sequence(lists) => {
+                MessageBody::Sequence(lists.map(|list| list.map(List::into_owned)).collect::<Result<_, _>>()?)
+            }
+            Body::Value(value) => MessageBody::Value(value.into_owned()),
+        };
+        Ok(Message {
+            header: self.header()?,
+            delivery_annotations: self.delivery_annotations()?.into_owned(),
+            message_annotations: self.message_annotations()?.into_owned(),
+            properties: self.properties()?.into_owned(),
+            application_properties: match &self.application_properties {
+                Some(_) => Some(self.application_properties()?.into_owned()),
+                None => None,
+            },
+            body,
+            footer: self.footer()?.into_owned(),
+        })
+    }
+}
