@@ -1,0 +1,164 @@
+//! What a client and a server in one process make of each other.
+
+mod support;
+
+use std::time::Duration;
+
+use amqp10::{
+    ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish, SendError,
+};
+use futures_util::StreamExt;
+use support::{pair, sender, sessions};
+
+#[tokio::test]
+async fn messages_are_sent_received_and_accepted() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let sending = async {
+        for number in 0..500_u32 {
+            sender.send(&Message::data(vec![7; number as usize * 10]).application_property("n", number)).await.unwrap();
+        }
+    };
+    let receiving = async {
+        for number in 0..500_u32 {
+            let delivery = receiver.recv().await.unwrap();
+            let properties = delivery.message().unwrap().application_properties().unwrap();
+            assert_eq!(properties.get("n").unwrap(), Some(number.into()));
+            drop(properties);
+            delivery.accept();
+        }
+    };
+    tokio::join!(sending, receiving);
+    client.close().await;
+    assert!(matches!(server.closed().await, ConnectionError::ClosedByPeer(None)));
+    assert!(matches!(receiver.recv().await, Err(error) if error.connection_error().is_some()));
+}
+
+#[tokio::test]
+async fn credit_that_comes_back_on_settlement_bounds_what_is_in_hand() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let mode = CreditMode::Automatic { window: 10, replenish: Replenish::Settled };
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").credit(mode).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    for number in 0..30_u32 {
+        let sender = sender.clone();
+        tokio::spawn(async move { sender.send(&Message::value(number)).await });
+    }
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(receiver.recv().await.unwrap());
+    }
+    let eleventh = tokio::time::timeout(Duration::from_millis(50), receiver.recv()).await;
+    assert!(eleventh.is_err(), "the peer had no more credit");
+    for delivery in held {
+        delivery.accept();
+    }
+    for _ in 0..20 {
+        receiver.recv().await.unwrap().accept();
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_dropped_undecided_is_released_and_counted() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let message = Message::data("x");
+    let (sent, ()) = tokio::join!(sender.send(&message), async { drop(receiver.recv().await.unwrap()) });
+    assert!(matches!(sent, Err(SendError::NotAccepted(state)) if *state == DeliveryState::Released));
+    assert_eq!(receiver.dropped(), 1);
+}
+
+#[tokio::test]
+async fn h25_a_refused_link_is_one_error_with_the_condition_of_the_peer() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let refusing = async {
+        let link = theirs.next_link().await.unwrap();
+        link.refuse(Error::new(ErrorCondition::NOT_FOUND, "no such queue"));
+    };
+    let (attached, ()) = tokio::join!(ours.receiver("nowhere").attach(), refusing);
+    let error = attached.unwrap_err();
+    assert_eq!(error.remote_error().unwrap().condition, ErrorCondition::NOT_FOUND);
+    // The session goes on.
+    let (attached, _sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    attached.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_the_peer_ends_tells_its_links_why() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    theirs.end(Some(Error::new(ErrorCondition::RESOURCE_DELETED, "gone"))).await.unwrap();
+    let error = receiver.unwrap().recv().await.unwrap_err();
+    assert_eq!(error.remote_error().unwrap().condition, ErrorCondition::RESOURCE_DELETED);
+    let error = sender.send(&Message::data("x")).await.unwrap_err();
+    assert!(matches!(error, SendError::NotSent(_)));
+}
+
+#[tokio::test]
+async fn a_receiver_is_a_stream() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let control = receiver.clone();
+    let mut deliveries = receiver.into_stream();
+    for _ in 0..3 {
+        let message = Message::data("x");
+        let (sent, next) = tokio::join!(sender.send_settled(&message), deliveries.next());
+        sent.unwrap();
+        assert!(next.unwrap().unwrap().is_settled());
+    }
+    control.close(None).await.unwrap();
+    assert!(deliveries.next().await.is_none());
+    assert!(matches!(control.recv().await, Err(LinkError::Detached)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_silence_from_the_application_does_not_end_the_connection() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let message = Message::data("still here");
+    let (sent, received) = tokio::join!(sender.send(&message), async {
+        let delivery = receiver.unwrap().recv().await.unwrap();
+        delivery.accept();
+    });
+    sent.unwrap();
+    received
+}
+
+#[tokio::test]
+async fn h28_the_last_handle_dropped_without_close_still_ends_cleanly() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    drop((client, ours));
+    let message = Message::data("x");
+    let receiver = receiver.unwrap();
+    let (sent, ()) = tokio::join!(sender.send(&message), async { receiver.recv().await.unwrap().accept() });
+    sent.unwrap();
+    drop(receiver);
+    assert!(matches!(server.closed().await, ConnectionError::ClosedByPeer(None)));
+}
+
+#[tokio::test]
+async fn h27_settling_after_the_connection_is_gone_does_nothing() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let sending = tokio::spawn(async move { sender.send(&Message::data("x")).await });
+    let delivery = receiver.unwrap().recv().await.unwrap();
+    server.close_with(Some(Error::new(ErrorCondition::CONNECTION_FORCED, "bye"))).await;
+    assert!(matches!(sending.await.unwrap(), Err(SendError::InDoubt(_))));
+    let end = client.closed().await;
+    assert_eq!(end.remote_error().unwrap().condition, ErrorCondition::CONNECTION_FORCED);
+    delivery.accept();
+}
