@@ -29,6 +29,13 @@ macro_rules! common_settings {
             self
         }
 
+        /// The silence after which the peer is given up, instead of twice the idle-time-out. §2.4.5
+        #[must_use]
+        pub fn silence_limit(mut self, time: Duration) -> Self {
+            self.config.silence_limit = Some(time);
+            self
+        }
+
         /// What own heartbeats are measured by. §2.4.5
         #[must_use]
         pub fn heartbeat_pace(mut self, pace: HeartbeatPace) -> Self {

@@ -113,6 +113,11 @@ impl Connection {
         }
     }
 
+    /// Drops the stream at once, without a close: what a broken network would do.
+    pub fn abort(&self) {
+        self.submit(Command::Abort);
+    }
+
     /// Resolves when the connection is over, and tells how it ended.
     pub async fn closed(&self) -> ConnectionError {
         let mut end = self.inner.shared.end.subscribe();

@@ -50,6 +50,8 @@ struct LinkEntry {
     attach: Option<Reply<LinkParts, LinkError>>,
     detaching: Vec<oneshot::Sender<()>>,
     sends: VecDeque<SendRequest>,
+    /// How many requests have left `sends`.
+    begun: u64,
     in_flight: HashMap<DeliveryKey, Reply<Option<DeliveryState<'static>>, SendError>>,
 }
 
@@ -357,6 +359,7 @@ impl Driver {
                     self.engine.detach(id, true, None);
                 }
             }
+            Command::Abort => self.break_off(ConnectionError::Closed),
             Command::Close(error) => {
                 for mailbox in self.links.values().map(|entry| Arc::clone(&entry.mailbox)).collect::<Vec<_>>() {
                     self.take_out(&mailbox);
@@ -405,6 +408,7 @@ impl Driver {
             attach,
             detaching: Vec::new(),
             sends: VecDeque::new(),
+            begun: 0,
             in_flight: HashMap::new(),
         };
         self.links.insert(id, entry);
@@ -474,6 +478,7 @@ impl Driver {
         while let Some(request) = entry.sends.pop_front() {
             if request.reply.is_closed() {
                 // Withdrawn before anything of it was sent.
+                entry.begun += 1;
                 continue;
             }
             let start = DeliveryStart { settled: request.settled, ..DeliveryStart::default() };
@@ -484,6 +489,7 @@ impl Driver {
                     break;
                 }
             };
+            entry.begun += 1;
             let mut slices = request.slices.into_iter();
             if slices.try_for_each(|slice| sender.write(key, slice)).is_err() {
                 let _ = sender.abort(key);
@@ -494,6 +500,7 @@ impl Driver {
                 entry.in_flight.insert(key, request.reply);
             }
         }
+        entry.mailbox.set_send_limit(entry.begun + u64::from(sender.credit()));
         sender.set_available(u32::try_from(entry.sends.len()).unwrap_or(u32::MAX));
         if entry.sends.is_empty() && sender.is_draining() {
             sender.drained();

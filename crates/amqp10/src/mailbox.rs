@@ -1,7 +1,7 @@
 //! Where the application and the driver meet: short locks, and never one held across work of the other side.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     /// The link's handle is gone: close it and forget it.
     AbandonLink(LinkId),
     Close(Option<Error<'static>>),
+    /// Drop the stream.
+    Abort,
 }
 
 /// What a session's handle is made of.
@@ -232,8 +234,14 @@ pub(crate) struct LinkBox {
     pub(crate) dropped: AtomicUsize,
     /// Whether deliveries that are dropped undecided are released.
     pub(crate) release_dropped: bool,
+    /// Sends that were asked for so far.
+    requested: AtomicU64,
+    /// How many of them could have left with the credit granted so far.
+    send_limit: AtomicU64,
     /// Something arrived, or the link ended.
     pub(crate) arrived: Notify,
+    /// Credit to send came, or the link ended; wakes everybody.
+    pub(crate) sendable: Notify,
 }
 
 impl LinkBox {
@@ -248,7 +256,10 @@ impl LinkBox {
             taken_settled: AtomicU32::new(0),
             dropped: AtomicUsize::new(0),
             release_dropped,
+            requested: AtomicU64::new(0),
+            send_limit: AtomicU64::new(0),
             arrived: Notify::new(),
+            sendable: Notify::new(),
         })
     }
 
@@ -264,6 +275,14 @@ impl LinkBox {
     pub(crate) fn end(&self, error: LinkError) {
         lock(&self.inbox).end.get_or_insert(error);
         self.arrived.notify_one();
+        self.sendable.notify_waiters();
+    }
+
+    /// So many sends in all could have left by now.
+    pub(crate) fn set_send_limit(&self, limit: u64) {
+        if self.send_limit.swap(limit, Ordering::AcqRel) < limit {
+            self.sendable.notify_waiters();
+        }
     }
 
     /// Takes what the application left; the buffers of `reuse` are left for the next.
@@ -292,6 +311,19 @@ impl LinkBox {
     pub(crate) fn ended(&self) -> Option<LinkError> {
         let inbox = lock(&self.inbox);
         if inbox.deliveries.is_empty() { inbox.end.clone() } else { None }
+    }
+
+    /// Asks for a message to be sent.
+    pub(crate) fn send(self: &Arc<Self>, request: SendRequest) {
+        self.leave(true, |outbox| {
+            self.requested.fetch_add(1, Ordering::AcqRel);
+            outbox.sends.push_back(request);
+        });
+    }
+
+    /// Whether one more send would leave without waiting for credit.
+    pub(crate) fn is_sendable(&self) -> bool {
+        self.requested.load(Ordering::Acquire) < self.send_limit.load(Ordering::Acquire)
     }
 
     /// The application took a delivery.

@@ -113,8 +113,7 @@ impl Sender {
         settled: bool,
     ) -> Result<Option<DeliveryState<'static>>, SendError> {
         let (reply, outcome) = oneshot::channel();
-        let request = SendRequest { slices, settled, reply };
-        self.inner.mailbox.leave(true, |outbox| outbox.sends.push_back(request));
+        self.inner.mailbox.send(SendRequest { slices, settled, reply });
         match outcome.await {
             Ok(result) => result,
             Err(_) => {
@@ -132,12 +131,31 @@ impl Sender {
         self.send_slices(message.to_slices(), true).await.map(drop)
     }
 
+    /// Resolves when a message sent next would leave without waiting for credit. §2.6.7
+    ///
+    /// Credit that messages asked to be sent are waiting for does not count. Credit may be taken back before it is used.
+    ///
+    /// # Errors
+    /// When the link is over.
+    pub async fn ready(&self) -> Result<(), LinkError> {
+        let mailbox = &self.inner.mailbox;
+        loop {
+            let changed = mailbox.sendable.notified();
+            if let Some(error) = mailbox.ended() {
+                return Err(error);
+            }
+            if mailbox.is_sendable() {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
     /// Resolves when the link is over, and tells why.
     pub async fn ended(&self) -> LinkError {
         loop {
-            let changed = self.inner.mailbox.arrived.notified();
+            let changed = self.inner.mailbox.sendable.notified();
             if let Some(error) = self.inner.mailbox.ended() {
-                self.inner.mailbox.arrived.notify_one();
                 return error;
             }
             changed.await;

@@ -21,6 +21,9 @@ pub struct Config {
     pub channel_max: u16,
     /// Half of the silence after which the peer is given up, as told to it; `None` for never. Default: 60 s.
     pub idle_time_out: Option<Duration>,
+    /// The silence after which the peer is given up, if that is not twice [`idle_time_out`](Self::idle_time_out): for rules stricter
+    /// than §2.4.5. Default: `None`.
+    pub silence_limit: Option<Duration>,
     /// What own heartbeats are measured by.
     pub heartbeat_pace: HeartbeatPace,
     /// How long the peer may take for the protocol header and its open, and for its close. Default: 30 s.
@@ -55,6 +58,7 @@ impl Config {
             max_frame_size: 64 * 1024,
             channel_max: 255,
             idle_time_out: Some(Duration::from_secs(60)),
+            silence_limit: None,
             heartbeat_pace: HeartbeatPace::Peer,
             handshake_time_out: Duration::from_secs(30),
             answer_time_out: Duration::from_secs(30),

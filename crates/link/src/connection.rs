@@ -226,7 +226,7 @@ impl Connection {
                     self.timers = Timers::default();
                 }
                 Timer::PeerSilent => {
-                    let text = "nothing was received for twice the idle-time-out";
+                    let text = "nothing was received for too long (idle-time-out)";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
                 }
                 Timer::Heartbeat => self.heartbeat_due = self.state.may_send(),
@@ -807,7 +807,8 @@ impl Connection {
     #[inline]
     pub(crate) fn restart_silence(&mut self) {
         if self.state.sent == Stage::Open && self.state.received == Stage::Open {
-            let limit = self.config.idle_time_out.and_then(|time| time.checked_mul(2));
+            let twice = || self.config.idle_time_out.and_then(|time| time.checked_mul(2));
+            let limit = self.config.silence_limit.or_else(twice);
             self.timers.set(Timer::PeerSilent, limit.and_then(|limit| self.now.checked_add(limit)));
         }
     }
