@@ -228,6 +228,9 @@ impl Connection {
                 Timer::PeerSilent => {
                     let text = "nothing was received for too long (idle-time-out)";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
+                    // A peer that says nothing will not answer the close either.
+                    self.state.over = true;
+                    self.timers = Timers::default();
                 }
                 Timer::Heartbeat => self.heartbeat_due = self.state.may_send(),
                 Timer::Answer => self.refuse_unanswered(),
