@@ -619,14 +619,15 @@ impl Driver {
 
     /// Ends the stream, and tells everybody.
     async fn finish(mut self) {
-        let end = self.broken.take().or_else(|| self.end.take()).unwrap_or(ConnectionError::Eof);
-        if !matches!(end, ConnectionError::Io(_) | ConnectionError::WriteStalled) {
+        let broken = self.broken.take();
+        if broken.is_none() {
             use tokio::io::AsyncWriteExt;
             let shutdown = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown());
             if let Ok(Err(error)) = shutdown.await {
                 tracing::debug!(%error, "the stream could not be shut down");
             }
         }
+        let end = broken.or_else(|| self.end.take()).unwrap_or(ConnectionError::Eof);
         self.shared.end.send_replace(Some(end));
         // What was left after the last turn is answered by dropping it.
         self.shared.collect(&mut self.collected);

@@ -25,6 +25,13 @@ pub struct SignIn<'a> {
     pub timestamp: u64,
 }
 
+impl<'a> SignIn<'a> {
+    /// An attempt of this client and group at this time, in milliseconds since 1970, without an instance.
+    pub const fn new(client_id: &'a str, consumer_group: &'a str, timestamp: u64) -> Self {
+        Self { client_id, consumer_group, instance_id: None, timestamp }
+    }
+}
+
 /// User name and password for one attempt.
 #[derive(Clone, Debug)]
 pub struct Credentials {
