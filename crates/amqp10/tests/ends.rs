@@ -1,0 +1,63 @@
+//! When a sender is ready, and how connections end that say no good-bye.
+
+mod support;
+
+use std::time::Duration;
+
+use amqp10::codec::{Channel, FrameType, Open, ProtocolHeader, encode_frame};
+use amqp10::{ConnectionError, CreditMode, LinkError, Message, ServerBuilder, ServerStream};
+use futures_util::FutureExt;
+use support::{pair, sender, sessions};
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn a_sender_is_ready_while_there_is_credit_that_nothing_waits_for() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").credit(CreditMode::Manual).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(20), sender.ready()).await.is_err());
+    receiver.set_credit(2);
+    for _ in 0..2 {
+        sender.ready().await.unwrap();
+        let sender = sender.clone();
+        tokio::spawn(async move { sender.send(&Message::data("x")).await });
+        receiver.recv().await.unwrap().accept();
+    }
+    let (ready, ended) = (sender.ready(), sender.ended());
+    let (mut ready, mut ended) = (std::pin::pin!(ready), std::pin::pin!(ended));
+    assert!((&mut ready).now_or_never().is_none() && (&mut ended).now_or_never().is_none());
+    receiver.set_credit(1);
+    ready.await.unwrap();
+    receiver.close(None).await.unwrap();
+    assert!(matches!(ended.await, LinkError::DetachedByPeer(None)));
+    assert!(sender.ready().await.is_err());
+}
+
+#[tokio::test]
+async fn an_aborted_connection_says_no_good_bye() {
+    let (client, server) = pair().await;
+    let (_ours, _theirs) = sessions(&client, &server).await;
+    server.abort();
+    assert!(matches!(client.closed().await, ConnectionError::Eof));
+    assert!(matches!(server.closed().await, ConnectionError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let limit = Duration::from_secs(10);
+    let serving = ServerStream::new(ours).open(ServerBuilder::new().silence_limit(limit));
+    let open = async {
+        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+        encode_frame(FrameType::Amqp, Channel(0), &Open::new("mute"), &mut wire);
+        theirs.write_all(&wire).await.unwrap();
+    };
+    let (pending, ()) = tokio::join!(serving, open);
+    let pending = pending.unwrap();
+    let settings = pending.settings();
+    let connection = pending.accept(settings).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert!(matches!(connection.closed().await, ConnectionError::IdleTimeOut));
+    assert!((limit..limit + Duration::from_millis(10)).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
