@@ -53,6 +53,22 @@ struct LinkEntry {
     in_flight: HashMap<DeliveryKey, Reply<Option<DeliveryState<'static>>, SendError>>,
 }
 
+impl LinkEntry {
+    /// Tells everybody who waits for something of this link that it is over.
+    fn end(self, error: LinkError) {
+        if let Some(reply) = self.attach {
+            let _ = reply.send(Err(error.clone()));
+        }
+        for request in self.sends {
+            let _ = request.reply.send(Err(SendError::NotSent(error.clone())));
+        }
+        for reply in self.in_flight.into_values() {
+            let _ = reply.send(Err(SendError::InDoubt(error.clone())));
+        }
+        self.mailbox.end(error);
+    }
+}
+
 struct Driver {
     engine: Engine,
     stream: Stream,
@@ -597,31 +613,35 @@ impl Driver {
         let session = session.or_else(|| self.closing().map(SessionError::Connection));
         self.engine.take_terminus(id);
         let Some(entry) = self.links.remove(&id) else { return };
-        let error = LinkError::from_end(end, session);
-        if let Some(reply) = entry.attach {
-            let _ = reply.send(Err(error.clone()));
-        }
-        for request in entry.sends {
-            let _ = request.reply.send(Err(SendError::NotSent(error.clone())));
-        }
-        for reply in entry.in_flight.into_values() {
-            let _ = reply.send(Err(SendError::InDoubt(error.clone())));
-        }
-        entry.mailbox.end(error);
+        entry.end(LinkError::from_end(end, session));
     }
 
-    /// Ends the stream, and tells everybody.
+    /// Ends the stream.
     async fn finish(mut self) {
-        let end = self.broken.take().or_else(|| self.end.take()).unwrap_or(ConnectionError::Eof);
-        if !matches!(end, ConnectionError::Io(_) | ConnectionError::WriteStalled) {
+        self.end.get_or_insert(ConnectionError::Eof);
+        if self.broken.is_none() {
             use tokio::io::AsyncWriteExt;
             let shutdown = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown());
             if let Ok(Err(error)) = shutdown.await {
                 tracing::debug!(%error, "the stream could not be shut down");
             }
         }
-        self.shared.end.send_replace(Some(end));
-        // What was left after the last turn is answered by dropping it.
-        self.shared.collect(&mut self.collected);
+    }
+}
+
+impl Drop for Driver {
+    /// Tells everybody, also when the task ends before its time: with its runtime, or by a panic.
+    fn drop(&mut self) {
+        let end = self.end.take().unwrap_or(ConnectionError::Stopped);
+        for (_, entry) in self.links.drain() {
+            entry.end(LinkError::Session(end.clone().into()));
+        }
+        for (_, entry) in self.sessions.drain() {
+            if let Some((reply, _)) = entry.begin {
+                let _ = reply.send(Err(end.clone().into()));
+            }
+            entry.end.send_replace(Some(end.clone().into()));
+        }
+        self.shared.close(end);
     }
 }

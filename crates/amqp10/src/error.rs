@@ -50,6 +50,9 @@ pub enum ConnectionError {
     /// The stream ended without a close.
     #[error("the stream ended without a close")]
     Eof,
+    /// The runtime that the connection was made on is gone, and the connection with it.
+    #[error("the runtime of the connection was shut down")]
+    Stopped,
     /// The stream broke.
     #[error("the stream broke: {0}")]
     Io(#[source] Arc<io::Error>),

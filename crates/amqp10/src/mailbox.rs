@@ -93,6 +93,8 @@ struct Pending {
     /// What waits in the links is to be handled now.
     urgent: bool,
     waker: Option<Waker>,
+    /// The driver is gone: nothing is taken any more.
+    over: bool,
 }
 
 /// What the driver found in the mailboxes.
@@ -131,8 +133,12 @@ impl Shared {
         (Arc::new(shared), sender)
     }
 
+    /// Leaves a command. After the driver's end it is answered by dropping it.
     pub(crate) fn submit(&self, command: Command) {
         let mut pending = lock(&self.pending);
+        if pending.over {
+            return;
+        }
         pending.commands.push_back(command);
         pending.urgent = true;
         let waker = pending.waker.take();
@@ -144,6 +150,9 @@ impl Shared {
 
     fn schedule(&self, link: Option<Arc<LinkBox>>, urgent: bool) {
         let mut pending = lock(&self.pending);
+        if pending.over {
+            return;
+        }
         let idle = pending.links.is_empty();
         pending.links.extend(link);
         let waker = if (urgent && !pending.urgent) || idle { pending.waker.take() } else { None };
@@ -172,6 +181,13 @@ impl Shared {
         std::mem::swap(&mut pending.commands, &mut reuse.commands);
         std::mem::swap(&mut pending.links, &mut reuse.links);
         pending.urgent = false;
+    }
+
+    /// The driver is gone: whatever waits, or comes later, is answered by dropping it.
+    pub(crate) fn close(&self, end: ConnectionError) {
+        self.end.send_replace(Some(end));
+        let left = std::mem::replace(&mut *lock(&self.pending), Pending { over: true, ..Pending::default() });
+        drop(left);
     }
 
     /// How the connection ended, if it has.
@@ -213,8 +229,15 @@ pub(crate) struct Outbox {
     pub(crate) credit: Vec<CreditChange>,
     pub(crate) settlements: Vec<(DeliveryKey, DeliveryState<'static>)>,
     pub(crate) sends: VecDeque<SendRequest>,
+}
+
+#[derive(Default)]
+struct Out {
+    left: Outbox,
     /// Whether the driver knows that something is here.
     scheduled: bool,
+    /// The link is over: nothing is taken any more.
+    closed: bool,
 }
 
 /// The mailbox of a link.
@@ -222,7 +245,7 @@ pub(crate) struct LinkBox {
     pub(crate) id: LinkId,
     shared: Arc<Shared>,
     inbox: Mutex<Inbox>,
-    outbox: Mutex<Outbox>,
+    outbox: Mutex<Out>,
     /// Deliveries that the application took and the driver does not know of.
     taken: AtomicU32,
     taken_octets: AtomicUsize,
@@ -260,17 +283,19 @@ impl LinkBox {
         self.arrived.notify_one();
     }
 
-    /// The link is over.
+    /// The link is over. What the application left, or leaves later, is answered by dropping it.
     pub(crate) fn end(&self, error: LinkError) {
         lock(&self.inbox).end.get_or_insert(error);
+        let left = std::mem::replace(&mut *lock(&self.outbox), Out { closed: true, ..Out::default() });
+        drop(left);
         self.arrived.notify_one();
     }
 
     /// Takes what the application left; the buffers of `reuse` are left for the next.
     pub(crate) fn take_out(&self, reuse: &mut Outbox) {
-        let mut outbox = lock(&self.outbox);
-        std::mem::swap(&mut *outbox, reuse);
-        outbox.scheduled = false;
+        let mut out = lock(&self.outbox);
+        std::mem::swap(&mut out.left, reuse);
+        out.scheduled = false;
     }
 
     /// Deliveries, octets and pre-settled deliveries that the application took since the last call.
@@ -307,7 +332,7 @@ impl LinkBox {
 
     /// The application waits for more: whatever it left has to be handled now.
     pub(crate) fn flush(self: &Arc<Self>) {
-        let waiting = !lock(&self.outbox).settlements.is_empty();
+        let waiting = !lock(&self.outbox).left.settlements.is_empty();
         if waiting || self.taken.load(Ordering::Acquire) > 0 {
             self.leave(true, |_| {});
         }
@@ -320,11 +345,14 @@ impl LinkBox {
 
     /// Leaves something for the driver.
     pub(crate) fn leave(self: &Arc<Self>, urgent: bool, leave: impl FnOnce(&mut Outbox)) {
-        let mut outbox = lock(&self.outbox);
-        leave(&mut outbox);
-        let urgent = urgent || outbox.settlements.len() == SETTLEMENTS_AT_ONCE;
-        let known = std::mem::replace(&mut outbox.scheduled, true);
-        drop(outbox);
+        let mut out = lock(&self.outbox);
+        if out.closed {
+            return;
+        }
+        leave(&mut out.left);
+        let urgent = urgent || out.left.settlements.len() == SETTLEMENTS_AT_ONCE;
+        let known = std::mem::replace(&mut out.scheduled, true);
+        drop(out);
         if !known || urgent {
             self.shared.schedule((!known).then(|| Arc::clone(self)), urgent);
         }

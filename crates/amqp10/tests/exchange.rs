@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amqp10::{
     ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish, SendError,
+    SessionError,
 };
 use futures_util::StreamExt;
 use support::{pair, sender, sessions};
@@ -161,4 +162,50 @@ async fn h27_settling_after_the_connection_is_gone_does_nothing() {
     let end = client.closed().await;
     assert_eq!(end.remote_error().unwrap().condition, ErrorCondition::CONNECTION_FORCED);
     delivery.accept();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_connection_that_is_over_fails_at_once_with_its_end() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    server.close_with(Some(Error::new(ErrorCondition::CONNECTION_FORCED, "bye"))).await;
+    client.closed().await;
+    let began = tokio::time::Instant::now();
+    let forced = |error: &ConnectionError| {
+        error.remote_error().is_some_and(|error| error.condition == ErrorCondition::CONNECTION_FORCED)
+    };
+    assert!(matches!(client.begin().await, Err(SessionError::Connection(error)) if forced(&error)));
+    let attached = ours.receiver("another").attach().await;
+    assert!(matches!(attached, Err(error) if error.connection_error().is_some_and(forced)));
+    assert!(matches!(receiver.recv().await, Err(error) if error.connection_error().is_some_and(forced)));
+    let sent = sender.send(&Message::data("x")).await;
+    assert!(matches!(sent, Err(SendError::NotSent(error)) if error.connection_error().is_some()));
+    receiver.close(None).await.unwrap();
+    ours.end(None).await.unwrap();
+    assert!(client.next_session().await.is_none());
+    assert!(ours.next_link().await.is_none());
+    assert_eq!(began.elapsed(), Duration::ZERO, "nothing waited for a time limit");
+}
+
+#[test]
+fn a_connection_whose_runtime_is_gone_is_over() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (client, session, sender, _server) = first.block_on(async {
+        let (client, server) = pair().await;
+        let (ours, theirs) = sessions(&client, &server).await;
+        let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+        (client, ours, sender, (server, receiver.unwrap()))
+    });
+    let sending = sender.clone();
+    first.spawn(async move { sending.send(&Message::data("x")).await });
+    drop(first);
+    runtime().block_on(async {
+        assert!(matches!(client.closed().await, ConnectionError::Stopped));
+        assert!(matches!(session.ended().await, SessionError::Connection(ConnectionError::Stopped)));
+        assert!(matches!(sender.send(&Message::data("x")).await, Err(SendError::NotSent(_))));
+        assert!(matches!(client.begin().await, Err(SessionError::Connection(ConnectionError::Stopped))));
+    });
 }
