@@ -21,7 +21,8 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 use crate::mailbox::{
-    Arrived, Collected, Command, CreditChange, LinkBox, LinkParts, Outbox, SendRequest, SessionParts, Shared, Waiting,
+    Arrived, Collected, Command, CreditChange, LinkBox, LinkParts, Outbox, SendRequest, SessionParts, Shared,
+    Unclaimed, Waiting,
 };
 
 /// Octets that are collected ahead of what the stream takes.
@@ -400,7 +401,7 @@ impl Driver {
         let (links, incoming) = mpsc::unbounded_channel();
         let (end, ended) = watch::channel(None);
         self.sessions.insert(id, SessionEntry { begin: None, links, end, ending: Vec::new() });
-        SessionParts { id, links: incoming, end: ended }
+        SessionParts { id, links: incoming, end: ended, unclaimed: Unclaimed::session(id, &self.shared) }
     }
 
     fn accept_begin(&mut self, id: SessionId, config: SessionConfig, reply: Reply<SessionParts, SessionError>) {
@@ -408,10 +409,8 @@ impl Driver {
             let _ = reply.send(Err(self.session_error(error)));
             return;
         }
-        let parts = self.new_session(id);
-        if reply.send(Ok(parts)).is_err() {
-            self.engine.end(id, None);
-        }
+        // If nobody waits for the parts any more, dropping them ends the session.
+        let _ = reply.send(Ok(self.new_session(id)));
     }
 
     fn new_link(&mut self, id: LinkId, attach: Option<Reply<LinkParts, LinkError>>) -> Arc<LinkBox> {
@@ -436,16 +435,15 @@ impl Driver {
         self.attached(id);
     }
 
-    /// Answers whoever waits for a link, and closes the link if nobody does any more.
+    /// Answers whoever waits for a link.
     fn attached(&mut self, id: LinkId) {
         let Some(entry) = self.links.get_mut(&id) else { return };
         let Some(reply) = entry.attach.take() else { return };
         let Some(remote) = self.engine.remote_attach(id) else { return };
-        let parts = LinkParts { mailbox: Arc::clone(&entry.mailbox), remote_attach: Box::new(remote.clone()) };
-        if let Err(unwanted) = reply.send(Ok(parts)) {
-            drop(unwanted);
-            self.engine.detach(id, true, None);
-        }
+        let unclaimed = Unclaimed::link(id, &self.shared);
+        let mailbox = Arc::clone(&entry.mailbox);
+        // If nobody waits for the parts any more, dropping them closes the link.
+        let _ = reply.send(Ok(LinkParts { mailbox, remote_attach: Box::new(remote.clone()), unclaimed }));
     }
 
     /// Carries out what the application left at a link.
@@ -539,11 +537,9 @@ impl Driver {
                 let _ = self.incoming_sessions.send(id);
             }
             SessionEvent::Begun => {
-                if let Some((reply, parts)) = self.sessions.get_mut(&id).and_then(|entry| entry.begin.take())
-                    && reply.send(Ok(parts)).is_err()
-                {
-                    // Whoever asked for it has gone.
-                    self.engine.end(id, None);
+                if let Some((reply, parts)) = self.sessions.get_mut(&id).and_then(|entry| entry.begin.take()) {
+                    // If whoever asked for it has gone, dropping the parts ends it.
+                    let _ = reply.send(Ok(parts));
                 }
             }
             SessionEvent::Ended(end) => {

@@ -73,17 +73,48 @@ pub(crate) enum Command {
     Close(Option<Error<'static>>),
 }
 
+/// Gives up what is on its way to a caller: if nobody takes it there, it is dropped, and has to be ended or detached.
+pub(crate) struct Unclaimed {
+    shared: Arc<Shared>,
+    give_up: Option<Command>,
+}
+
+impl Unclaimed {
+    pub(crate) fn session(id: SessionId, shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), give_up: Some(Command::End { id, error: None, reply: None }) }
+    }
+
+    pub(crate) fn link(id: LinkId, shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), give_up: Some(Command::AbandonLink(id)) }
+    }
+
+    /// The handle is there, and gives it up itself.
+    pub(crate) fn claim(mut self) {
+        self.give_up = None;
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(command) = self.give_up.take() {
+            self.shared.submit(command);
+        }
+    }
+}
+
 /// What a session's handle is made of.
 pub(crate) struct SessionParts {
     pub(crate) id: SessionId,
     pub(crate) links: mpsc::UnboundedReceiver<(LinkId, Box<Attach<'static>>)>,
     pub(crate) end: watch::Receiver<Option<SessionError>>,
+    pub(crate) unclaimed: Unclaimed,
 }
 
 /// What a link's handle is made of.
 pub(crate) struct LinkParts {
     pub(crate) mailbox: Arc<LinkBox>,
     pub(crate) remote_attach: Box<Attach<'static>>,
+    pub(crate) unclaimed: Unclaimed,
 }
 
 #[derive(Default)]

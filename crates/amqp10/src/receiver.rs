@@ -103,7 +103,8 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub(crate) fn new(session: Session, parts: LinkParts) -> Self {
-        let LinkParts { mailbox, remote_attach } = parts;
+        let LinkParts { mailbox, remote_attach, unclaimed } = parts;
+        unclaimed.claim();
         Self { inner: Arc::new(Inner { session, mailbox, remote_attach, queue: Mutex::default() }) }
     }
 

@@ -79,7 +79,8 @@ impl fmt::Debug for Sender {
 
 impl Sender {
     pub(crate) fn new(session: Session, parts: LinkParts) -> Self {
-        let LinkParts { mailbox, remote_attach } = parts;
+        let LinkParts { mailbox, remote_attach, unclaimed } = parts;
+        unclaimed.claim();
         Self { inner: Arc::new(Inner { session, mailbox, remote_attach }) }
     }
 

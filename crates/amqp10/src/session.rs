@@ -47,7 +47,8 @@ pub(crate) fn link_name() -> String {
 
 impl Session {
     pub(crate) fn new(connection: Connection, parts: SessionParts) -> Self {
-        let SessionParts { id, links, end } = parts;
+        let SessionParts { id, links, end, unclaimed } = parts;
+        unclaimed.claim();
         Self { inner: Arc::new(Inner { connection, id, links: Mutex::new(links), end }) }
     }
 
