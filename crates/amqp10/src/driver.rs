@@ -340,6 +340,7 @@ impl Driver {
             Command::End { id, error, reply } => {
                 if let Some(entry) = self.sessions.get_mut(&id) {
                     entry.ending.extend(reply);
+                    self.take_out_all(Some(id));
                     self.engine.end(id, error);
                 }
             }
@@ -375,9 +376,7 @@ impl Driver {
                 }
             }
             Command::Close(error) => {
-                for mailbox in self.links.values().map(|entry| Arc::clone(&entry.mailbox)).collect::<Vec<_>>() {
-                    self.take_out(&mailbox);
-                }
+                self.take_out_all(None);
                 self.closing = true;
                 self.engine.close(error);
             }
@@ -444,6 +443,15 @@ impl Driver {
         let mailbox = Arc::clone(&entry.mailbox);
         // If nobody waits for the parts any more, dropping them closes the link.
         let _ = reply.send(Ok(LinkParts { mailbox, remote_attach: Box::new(remote.clone()), unclaimed }));
+    }
+
+    /// Carries out what the application left at the links of a session, or at all links, before that ends.
+    fn take_out_all(&mut self, session: Option<SessionId>) {
+        let ending = |id: LinkId| session.is_none() || self.engine.session_of(id) == session;
+        let links = self.links.iter().filter(|(id, _)| ending(**id)).map(|(_, entry)| Arc::clone(&entry.mailbox));
+        for mailbox in links.collect::<Vec<_>>() {
+            self.take_out(&mailbox);
+        }
     }
 
     /// Carries out what the application left at a link.

@@ -5,11 +5,11 @@ mod support;
 use std::time::Duration;
 
 use amqp10::{
-    ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish, SendError,
-    SessionError,
+    Connection, ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish,
+    SendError, ServerBuilder, SessionError,
 };
 use futures_util::StreamExt;
-use support::{pair, sender, sessions};
+use support::{pair, pair_with, sender, sessions};
 
 #[tokio::test]
 async fn messages_are_sent_received_and_accepted() {
@@ -208,4 +208,16 @@ fn a_connection_whose_runtime_is_gone_is_over() {
         assert!(matches!(sender.send(&Message::data("x")).await, Err(SendError::NotSent(_))));
         assert!(matches!(client.begin().await, Err(SessionError::Connection(ConnectionError::Stopped))));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_settled_before_the_session_ends_is_told() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let sending = tokio::spawn(async move { sender.send(&Message::data("x")).await });
+    receiver.recv().await.unwrap().accept();
+    ours.end(None).await.unwrap();
+    sending.await.unwrap().unwrap();
 }
