@@ -156,6 +156,10 @@ impl Driver {
             std::mem::replace(&mut self.collected, Collected { commands: VecDeque::new(), links: Vec::new() });
         self.shared.collect(&mut collected);
         self.lazy_since = None;
+        if !collected.commands.is_empty() {
+            // Time limits of what is about to be asked of the peer count from now, not from when it was last heard.
+            self.engine.handle_timeout(now());
+        }
         for command in collected.commands.drain(..) {
             self.command(command);
         }

@@ -221,3 +221,13 @@ async fn what_was_settled_before_the_session_ends_is_told() {
     ours.end(None).await.unwrap();
     sending.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_after_a_long_silence_waits_for_its_answer() {
+    let builder = Connection::builder().idle_time_out(None);
+    let (client, server) = pair_with(builder, ServerBuilder::new().idle_time_out(None)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    client.close().await;
+    assert!(matches!(client.closed().await, ConnectionError::Closed));
+    assert!(matches!(server.closed().await, ConnectionError::ClosedByPeer(None)));
+}
