@@ -116,15 +116,17 @@ impl Receiver {
     /// The next delivery, if one is here.
     pub fn try_recv(&self) -> Option<Delivery> {
         let mut queue = lock(&self.inner.queue);
-        let arrived = match queue.pop_front() {
-            Some(arrived) => arrived,
-            None => {
-                self.inner.mailbox.swap(&mut queue);
-                queue.pop_front()?
-            }
-        };
+        if queue.is_empty() {
+            self.inner.mailbox.swap(&mut queue);
+        }
+        let arrived = queue.pop_front();
         let more = !queue.is_empty();
         drop(queue);
+        let Some(arrived) = arrived else {
+            // Nothing comes before the driver knows what was taken, if that was all the credit.
+            self.inner.mailbox.flush();
+            return None;
+        };
         if more {
             // Another clone may be waiting.
             self.inner.mailbox.arrived.notify_one();
@@ -148,7 +150,6 @@ impl Receiver {
                 self.inner.mailbox.arrived.notify_one();
                 return Err(error);
             }
-            self.inner.mailbox.flush();
             arrived.await;
         }
     }

@@ -231,3 +231,19 @@ async fn a_close_after_a_long_silence_waits_for_its_answer() {
     assert!(matches!(client.closed().await, ConnectionError::Closed));
     assert!(matches!(server.closed().await, ConnectionError::ClosedByPeer(None)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn credit_comes_back_to_who_only_looks_whether_something_is_here() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let mode = CreditMode::Automatic { window: 2, replenish: Replenish::Taken };
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").credit(mode).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    tokio::spawn(async move { while sender.send_settled(&Message::data("x")).await.is_ok() {} });
+    let mut received = 0;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        received += std::iter::from_fn(|| receiver.try_recv()).count();
+    }
+    assert!(received > 50, "received {received}");
+}
