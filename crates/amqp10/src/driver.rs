@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::DeliveryState;
+use amqp10_codec::{DeliveryState, Error, ErrorCondition};
 use amqp10_link::{
     Connection as Engine, DeliveryKey, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, Output,
     SessionConfig, SessionEvent, SessionId,
@@ -31,13 +31,15 @@ const AHEAD: usize = 256 * 1024;
 const READ: usize = 64 * 1024;
 /// The size of the first read of a connection that has been quiet.
 const IDLE_READ: usize = 2 * 1024;
+/// Links of a session, and sessions of a connection, that the peer may begin before the application looks for one.
+pub(crate) const INCOMING: usize = 256;
 /// How long settlements wait for company.
 const LAZY: Duration = Duration::from_millis(1);
 /// How long the peer may refuse to take anything if it announced no idle-time-out.
 const WRITE_STALL: Duration = Duration::from_secs(60);
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
-type IncomingLinks = mpsc::UnboundedSender<(LinkId, Box<amqp10_codec::Attach<'static>>)>;
+type IncomingLinks = mpsc::Sender<(LinkId, Box<amqp10_codec::Attach<'static>>)>;
 
 struct SessionEntry {
     begin: Option<(Reply<SessionParts, SessionError>, SessionParts)>,
@@ -76,7 +78,7 @@ struct Driver {
     input: BytesMut,
     output: Output,
     shared: Arc<Shared>,
-    incoming_sessions: mpsc::UnboundedSender<SessionId>,
+    incoming_sessions: mpsc::Sender<SessionId>,
     /// Told when the peer's open is here (a server) or both opens are (a client).
     opened: Option<oneshot::Sender<()>>,
     sessions: HashMap<SessionId, SessionEntry>,
@@ -102,6 +104,11 @@ struct Driver {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Why what the peer begins is refused before the application has seen it.
+fn nobody_looks() -> Error<'static> {
+    Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many wait that the application has not looked at")
 }
 
 /// Starts a driver. The receiver resolves when the connection is open, or an open waits for an answer.
@@ -401,7 +408,7 @@ impl Driver {
     }
 
     fn new_session(&mut self, id: SessionId) -> SessionParts {
-        let (links, incoming) = mpsc::unbounded_channel();
+        let (links, incoming) = mpsc::channel(INCOMING);
         let (end, ended) = watch::channel(None);
         self.sessions.insert(id, SessionEntry { begin: None, links, end, ending: Vec::new() });
         SessionParts { id, links: incoming, end: ended, unclaimed: Unclaimed::session(id, &self.shared) }
@@ -545,8 +552,10 @@ impl Driver {
     fn session_event(&mut self, id: SessionId, event: SessionEvent) {
         match event {
             SessionEvent::Incoming => {
-                // Nobody can be there to take it only if the connection's handles are gone; then it is about to be closed.
-                let _ = self.incoming_sessions.send(id);
+                let full = self.incoming_sessions.try_send(id).is_err();
+                if full {
+                    self.command(Command::RefuseBegin { id, error: nobody_looks() });
+                }
             }
             SessionEvent::Begun => {
                 if let Some((reply, parts)) = self.sessions.get_mut(&id).and_then(|entry| entry.begin.take()) {
@@ -577,8 +586,10 @@ impl Driver {
         match event {
             LinkEvent::Incoming => {
                 let session = self.engine.session_of(id).and_then(|session| self.sessions.get(&session));
-                if let (Some(entry), Some(attach)) = (session, self.engine.remote_attach(id)) {
-                    let _ = entry.links.send((id, Box::new(attach.clone())));
+                if let (Some(entry), Some(attach)) = (session, self.engine.remote_attach(id))
+                    && entry.links.try_send((id, Box::new(attach.clone()))).is_err()
+                {
+                    self.command(Command::RefuseAttach { id, error: nobody_looks() });
                 }
             }
             LinkEvent::Attached => self.attached(id),

@@ -105,7 +105,7 @@ impl Drop for Unclaimed {
 /// What a session's handle is made of.
 pub(crate) struct SessionParts {
     pub(crate) id: SessionId,
-    pub(crate) links: mpsc::UnboundedReceiver<(LinkId, Box<Attach<'static>>)>,
+    pub(crate) links: mpsc::Receiver<(LinkId, Box<Attach<'static>>)>,
     pub(crate) end: watch::Receiver<Option<SessionError>>,
     pub(crate) unclaimed: Unclaimed,
 }
@@ -149,12 +149,12 @@ pub(crate) struct Shared {
     pub(crate) remote_open: OnceLock<Open<'static>>,
     pub(crate) end: watch::Sender<Option<ConnectionError>>,
     /// Sessions that the peer began.
-    pub(crate) sessions: tokio::sync::Mutex<mpsc::UnboundedReceiver<SessionId>>,
+    pub(crate) sessions: tokio::sync::Mutex<mpsc::Receiver<SessionId>>,
 }
 
 impl Shared {
-    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedSender<SessionId>) {
-        let (sender, sessions) = mpsc::unbounded_channel();
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Sender<SessionId>) {
+        let (sender, sessions) = mpsc::channel(crate::driver::INCOMING);
         let shared = Self {
             pending: Mutex::default(),
             remote_open: OnceLock::new(),

@@ -20,7 +20,7 @@ pub struct Session {
 struct Inner {
     connection: Connection,
     id: SessionId,
-    links: Mutex<mpsc::UnboundedReceiver<(LinkId, Box<Attach<'static>>)>>,
+    links: Mutex<mpsc::Receiver<(LinkId, Box<Attach<'static>>)>>,
     end: watch::Receiver<Option<SessionError>>,
 }
 
@@ -86,6 +86,8 @@ impl Session {
     }
 
     /// The next link that the peer attaches; `None` once the session is over. Dropping the future loses none.
+    ///
+    /// At most 256 wait here; links beyond are refused.
     pub async fn next_link(&self) -> Option<IncomingLink> {
         let (id, attach) = self.inner.links.lock().await.recv().await?;
         Some(IncomingLink { session: self.clone(), id, attach, answered: false })

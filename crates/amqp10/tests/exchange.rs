@@ -10,6 +10,7 @@ use amqp10::{
 };
 use futures_util::StreamExt;
 use support::{pair, pair_with, sender, sessions};
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn messages_are_sent_received_and_accepted() {
@@ -246,4 +247,42 @@ async fn credit_comes_back_to_who_only_looks_whether_something_is_here() {
         received += std::iter::from_fn(|| receiver.try_recv()).count();
     }
     assert!(received > 50, "received {received}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_and_links_that_the_application_never_looks_at_are_bounded() {
+    let patient = Connection::builder().answer_time_out(Duration::from_secs(60));
+    let (client, server) = pair_with(patient, ServerBuilder::new()).await;
+    let (ours, _theirs) = sessions(&client, &server).await;
+    let limited = |error: Option<&Error<'static>>| {
+        assert_eq!(error.unwrap().condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
+    };
+    // Each of these is refused when nobody has answered in time, but it has been told to the application.
+    let mut attaching = JoinSet::new();
+    for _ in 0..256 {
+        let session = ours.clone();
+        attaching.spawn(async move { session.receiver("queue").attach().await });
+    }
+    for attached in attaching.join_all().await {
+        limited(attached.unwrap_err().remote_error());
+    }
+    let began = tokio::time::Instant::now();
+    limited(ours.receiver("queue").attach().await.unwrap_err().remote_error());
+    assert_eq!(began.elapsed(), Duration::ZERO, "refused at once");
+
+    for _ in 0..2 {
+        let mut beginning = JoinSet::new();
+        for _ in 0..128 {
+            let client = client.clone();
+            beginning.spawn(async move { client.begin().await });
+        }
+        for begun in beginning.join_all().await {
+            // The refusal of a begin comes behind its answer.
+            assert!(matches!(begun.unwrap().ended().await, SessionError::EndedByPeer(Some(_))));
+        }
+    }
+    let began = tokio::time::Instant::now();
+    let session = client.begin().await.unwrap();
+    assert!(matches!(session.ended().await, SessionError::EndedByPeer(Some(_))));
+    assert_eq!(began.elapsed(), Duration::ZERO, "refused at once");
 }
