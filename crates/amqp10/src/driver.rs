@@ -31,6 +31,8 @@ const AHEAD: usize = 256 * 1024;
 const READ: usize = 64 * 1024;
 /// The size of the first read of a connection that has been quiet.
 const IDLE_READ: usize = 2 * 1024;
+/// The fewest sends that wait for credit before those that were withdrawn are looked for.
+const TIDY: usize = 64;
 /// Links of a session, and sessions of a connection, that the peer may begin before the application looks for one.
 pub(crate) const INCOMING: usize = 256;
 /// How long settlements wait for company.
@@ -53,6 +55,8 @@ struct LinkEntry {
     attach: Option<Reply<LinkParts, LinkError>>,
     detaching: Vec<oneshot::Sender<()>>,
     sends: VecDeque<SendRequest>,
+    /// How many may wait before those that were withdrawn are looked for.
+    tidy_at: usize,
     in_flight: HashMap<DeliveryKey, Reply<Option<DeliveryState<'static>>, SendError>>,
 }
 
@@ -430,6 +434,7 @@ impl Driver {
             attach,
             detaching: Vec::new(),
             sends: VecDeque::new(),
+            tidy_at: TIDY,
             in_flight: HashMap::new(),
         };
         self.links.insert(id, entry);
@@ -526,6 +531,11 @@ impl Driver {
             if sender.finish(key).is_ok() {
                 entry.in_flight.insert(key, request.reply);
             }
+        }
+        if entry.sends.len() >= entry.tidy_at {
+            // Without credit, what was withdrawn must not pile up.
+            entry.sends.retain(|request| !request.reply.is_closed());
+            entry.tidy_at = TIDY.max(entry.sends.len() * 2);
         }
         sender.set_available(u32::try_from(entry.sends.len()).unwrap_or(u32::MAX));
         if entry.sends.is_empty() && sender.is_draining() {

@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amqp10::{
     Connection, ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish,
     SendError, ServerBuilder, SessionError,
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
 use support::{pair, pair_with, sender, sessions};
 use tokio::task::JoinSet;
@@ -285,4 +288,34 @@ async fn sessions_and_links_that_the_application_never_looks_at_are_bounded() {
     let session = client.begin().await.unwrap();
     assert!(matches!(session.ended().await, SessionError::EndedByPeer(Some(_))));
     assert_eq!(began.elapsed(), Duration::ZERO, "refused at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_that_were_withdrawn_for_want_of_credit_are_forgotten() {
+    struct Counted(Arc<AtomicUsize>);
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            b"octets"
+        }
+    }
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let attaching = ours.receiver("queue").credit(CreditMode::Manual).attach();
+    let (_receiver, sender) = tokio::join!(attaching, sender(&theirs));
+    let patient = sender.clone();
+    tokio::spawn(async move { patient.send(&Message::data("the first in the queue")).await });
+    let alive = Arc::new(AtomicUsize::new(0));
+    for _ in 0..5000 {
+        alive.fetch_add(1, Ordering::Relaxed);
+        let message = Bytes::from_owner(Counted(Arc::clone(&alive)));
+        let sent = tokio::time::timeout(Duration::from_millis(1), sender.send_slices(vec![message], false)).await;
+        assert!(sent.is_err(), "there was no credit");
+    }
+    let alive = alive.load(Ordering::Relaxed);
+    assert!(alive < 200, "{alive} are still held");
 }
