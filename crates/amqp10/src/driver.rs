@@ -359,8 +359,8 @@ impl Driver {
                     self.engine.end(id, error);
                 }
             }
-            Command::Attach { session, config, reply } => match self.engine.attach(session, *config) {
-                Ok(id) => drop(self.new_link(id, Some(reply))),
+            Command::Attach { session, config, release_dropped, reply } => match self.engine.attach(session, *config) {
+                Ok(id) => self.new_link(id, release_dropped, reply),
                 Err(error) => {
                     let error = match self.session_error(error) {
                         SessionError::Command(error) => LinkError::Command(error),
@@ -427,18 +427,16 @@ impl Driver {
         let _ = reply.send(Ok(self.new_session(id)));
     }
 
-    fn new_link(&mut self, id: LinkId, attach: Option<Reply<LinkParts, LinkError>>) -> Arc<LinkBox> {
-        let mailbox = LinkBox::new(id, Arc::clone(&self.shared), true);
+    fn new_link(&mut self, id: LinkId, release_dropped: bool, attach: Reply<LinkParts, LinkError>) {
         let entry = LinkEntry {
-            mailbox: Arc::clone(&mailbox),
-            attach,
+            mailbox: LinkBox::new(id, Arc::clone(&self.shared), release_dropped),
+            attach: Some(attach),
             detaching: Vec::new(),
             sends: VecDeque::new(),
             tidy_at: TIDY,
             in_flight: HashMap::new(),
         };
         self.links.insert(id, entry);
-        mailbox
     }
 
     fn accept_attach(&mut self, id: LinkId, config: LinkConfig, reply: Reply<LinkParts, LinkError>) {
@@ -446,7 +444,7 @@ impl Driver {
             let _ = reply.send(Err(LinkError::Command(error)));
             return;
         }
-        self.new_link(id, Some(reply));
+        self.new_link(id, true, reply);
         self.attached(id);
     }
 

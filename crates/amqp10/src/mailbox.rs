@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Attach {
         session: SessionId,
         config: Box<LinkConfig>,
+        /// What becomes of deliveries that the application drops undecided.
+        release_dropped: bool,
         reply: oneshot::Sender<Result<LinkParts, LinkError>>,
     },
     AcceptAttach {

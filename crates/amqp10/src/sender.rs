@@ -48,7 +48,7 @@ impl<'s> SenderBuilder<'s> {
     /// # Errors
     /// When the peer refuses, does not answer within the connection's time limit, or the session is over.
     pub async fn attach(self) -> Result<Sender, LinkError> {
-        let parts = self.session.attach(self.config).await?;
+        let parts = self.session.attach(self.config, false).await?;
         Ok(Sender::new(self.session.clone(), parts))
     }
 }

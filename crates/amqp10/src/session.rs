@@ -115,9 +115,9 @@ impl Session {
         }
     }
 
-    pub(crate) async fn attach(&self, config: LinkConfig) -> Result<LinkParts, LinkError> {
+    pub(crate) async fn attach(&self, config: LinkConfig, release_dropped: bool) -> Result<LinkParts, LinkError> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Command::Attach { session: self.inner.id, config: Box::new(config), reply });
+        self.submit(Command::Attach { session: self.inner.id, config: Box::new(config), release_dropped, reply });
         self.await_link(answer).await
     }
 

@@ -319,3 +319,19 @@ async fn sends_that_were_withdrawn_for_want_of_credit_are_forgotten() {
     let alive = alive.load(Ordering::Relaxed);
     assert!(alive < 200, "{alive} are still held");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_dropped_undecided_is_left_unsettled_if_the_receiver_says_so() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let attaching = ours.receiver("queue").release_dropped(false).attach();
+    let (receiver, sender) = tokio::join!(attaching, sender(&theirs));
+    let receiver = receiver.unwrap();
+    let sending = tokio::spawn(async move { sender.send(&Message::data("x")).await });
+    drop(receiver.recv().await.unwrap());
+    assert_eq!(receiver.dropped(), 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!sending.is_finished(), "the peer was told something");
+    receiver.close(None).await.unwrap();
+    assert!(matches!(sending.await.unwrap(), Err(SendError::InDoubt(_))));
+}
