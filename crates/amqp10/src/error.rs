@@ -184,6 +184,10 @@ pub enum SendError {
     /// It was sent, but the link ended before the peer told its outcome: it may or may not have arrived.
     #[error("the message was sent, but its outcome is unknown: {0}")]
     InDoubt(#[source] LinkError),
+    /// There was no outcome within the time limit. A message that had not been started is withdrawn, of one that had it is not
+    /// known whether it arrived, and nobody can tell which it was: it may or may not have arrived.
+    #[error("the message may have been sent, but its outcome did not come in time")]
+    TimedOut,
     /// The message is larger than the peer takes.
     #[error("the message is larger than the peer's max-message-size")]
     MessageTooLarge,

@@ -216,6 +216,8 @@ impl IncomingLink {
 
     /// Attaches this end as the sender to a peer that receives; source and target are the peer's. §2.6.3
     ///
+    /// The peer may take its time to grant credit and to settle: sends on it have no time limit.
+    ///
     /// # Errors
     /// When the peer does not receive, or the link is over by now.
     pub async fn accept_sender(self) -> Result<Sender, LinkError> {
@@ -223,7 +225,7 @@ impl IncomingLink {
         config.source = Some(self.attach.source.clone().unwrap_or_default());
         config.snd_settle_mode = self.attach.snd_settle_mode;
         let session = self.session.clone();
-        Ok(Sender::new(session, self.accept(config).await?))
+        Ok(Sender::new(session, self.accept(config).await?, None))
     }
 
     /// Attaches this end as the receiver of a peer that sends; source and target are the peer's. §2.6.3

@@ -335,3 +335,38 @@ async fn a_delivery_dropped_undecided_is_left_unsettled_if_the_receiver_says_so(
     receiver.close(None).await.unwrap();
     assert!(matches!(sending.await.unwrap(), Err(SendError::InDoubt(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_send_has_a_time_limit_with_and_without_credit() {
+    for credit in [0, 10] {
+        let (client, server) = pair().await;
+        let (ours, theirs) = sessions(&client, &server).await;
+        let accepting = async { theirs.next_link().await.unwrap().accept_receiver().await.unwrap() };
+        let attaching = ours.sender("queue").send_time_out(Some(Duration::from_secs(5))).attach();
+        let (sender, receiver) = tokio::join!(attaching, accepting);
+        receiver.set_credit(credit);
+        let sender = sender.unwrap();
+        let began = tokio::time::Instant::now();
+        let sent = sender.send(&Message::data("first")).await;
+        assert!(matches!(sent, Err(SendError::TimedOut)), "{sent:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+        // Without credit it was withdrawn.
+        receiver.set_credit(10);
+        let second = Message::data("second");
+        let arrived = async {
+            let mut arrived = 0;
+            loop {
+                let delivery = receiver.recv().await.unwrap();
+                arrived += 1;
+                let is_second = *delivery.octets() == second.to_slices().concat();
+                delivery.accept();
+                if is_second {
+                    return arrived;
+                }
+            }
+        };
+        let (sent, arrived) = tokio::join!(sender.send(&second), arrived);
+        sent.unwrap();
+        assert_eq!(arrived, if credit == 0 { 1 } else { 2 });
+    }
+}
