@@ -95,6 +95,8 @@ impl Connection {
     }
 
     /// The next session that the peer begins; `None` once the connection is over. Dropping the future loses none.
+    ///
+    /// At most 256 wait here; sessions beyond are refused.
     pub async fn next_session(&self) -> Option<IncomingSession> {
         let id = self.inner.shared.sessions.lock().await.recv().await?;
         Some(IncomingSession { connection: self.clone(), id, answered: false })

@@ -12,7 +12,7 @@ use crate::mailbox::{Arrived, LinkBox};
 /// A message that was received. It owns its octets and settles itself, from any task, without blocking.
 ///
 /// Dropped undecided it is released, so that it is delivered again: never accepted, never rejected. A link can be configured to
-/// leave such deliveries unsettled instead.
+/// leave such deliveries unsettled instead: [`ReceiverBuilder::release_dropped`](crate::ReceiverBuilder::release_dropped).
 pub struct Delivery {
     key: DeliveryKey,
     tag: DeliveryTag,

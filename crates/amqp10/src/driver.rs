@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use amqp10_codec::DeliveryState;
+use amqp10_codec::{DeliveryState, Error, ErrorCondition};
 use amqp10_link::{
     Connection as Engine, DeliveryKey, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, Output,
     SessionConfig, SessionEvent, SessionId,
@@ -21,7 +21,8 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 use crate::mailbox::{
-    Arrived, Collected, Command, CreditChange, LinkBox, LinkParts, Outbox, SendRequest, SessionParts, Shared, Waiting,
+    Arrived, Collected, Command, CreditChange, LinkBox, LinkParts, Outbox, SendRequest, SessionParts, Shared,
+    Unclaimed, Waiting,
 };
 
 /// Octets that are collected ahead of what the stream takes.
@@ -30,13 +31,17 @@ const AHEAD: usize = 256 * 1024;
 const READ: usize = 64 * 1024;
 /// The size of the first read of a connection that has been quiet.
 const IDLE_READ: usize = 2 * 1024;
+/// The fewest sends that wait for credit before those that were withdrawn are looked for.
+const TIDY: usize = 64;
+/// Links of a session, and sessions of a connection, that the peer may begin before the application looks for one.
+pub(crate) const INCOMING: usize = 256;
 /// How long settlements wait for company.
 const LAZY: Duration = Duration::from_millis(1);
 /// How long the peer may refuse to take anything if it announced no idle-time-out.
 const WRITE_STALL: Duration = Duration::from_secs(60);
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
-type IncomingLinks = mpsc::UnboundedSender<(LinkId, Box<amqp10_codec::Attach<'static>>)>;
+type IncomingLinks = mpsc::Sender<(LinkId, Box<amqp10_codec::Attach<'static>>)>;
 
 struct SessionEntry {
     begin: Option<(Reply<SessionParts, SessionError>, SessionParts)>,
@@ -52,7 +57,25 @@ struct LinkEntry {
     sends: VecDeque<SendRequest>,
     /// How many requests have left `sends`.
     begun: u64,
+    /// How many may wait before those that were withdrawn are looked for.
+    tidy_at: usize,
     in_flight: HashMap<DeliveryKey, Reply<Option<DeliveryState<'static>>, SendError>>,
+}
+
+impl LinkEntry {
+    /// Tells everybody who waits for something of this link that it is over.
+    fn end(self, error: LinkError) {
+        if let Some(reply) = self.attach {
+            let _ = reply.send(Err(error.clone()));
+        }
+        for request in self.sends {
+            let _ = request.reply.send(Err(SendError::NotSent(error.clone())));
+        }
+        for reply in self.in_flight.into_values() {
+            let _ = reply.send(Err(SendError::InDoubt(error.clone())));
+        }
+        self.mailbox.end(error);
+    }
 }
 
 struct Driver {
@@ -61,7 +84,7 @@ struct Driver {
     input: BytesMut,
     output: Output,
     shared: Arc<Shared>,
-    incoming_sessions: mpsc::UnboundedSender<SessionId>,
+    incoming_sessions: mpsc::Sender<SessionId>,
     /// Told when the peer's open is here (a server) or both opens are (a client).
     opened: Option<oneshot::Sender<()>>,
     sessions: HashMap<SessionId, SessionEntry>,
@@ -87,6 +110,11 @@ struct Driver {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Why what the peer begins is refused before the application has seen it.
+fn nobody_looks() -> Error<'static> {
+    Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many wait that the application has not looked at")
 }
 
 /// Starts a driver. The receiver resolves when the connection is open, or an open waits for an answer.
@@ -141,6 +169,10 @@ impl Driver {
             std::mem::replace(&mut self.collected, Collected { commands: VecDeque::new(), links: Vec::new() });
         self.shared.collect(&mut collected);
         self.lazy_since = None;
+        if !collected.commands.is_empty() {
+            // Time limits of what is about to be asked of the peer count from now, not from when it was last heard.
+            self.engine.handle_timeout(now());
+        }
         for command in collected.commands.drain(..) {
             self.command(command);
         }
@@ -325,11 +357,12 @@ impl Driver {
             Command::End { id, error, reply } => {
                 if let Some(entry) = self.sessions.get_mut(&id) {
                     entry.ending.extend(reply);
+                    self.take_out_all(Some(id));
                     self.engine.end(id, error);
                 }
             }
-            Command::Attach { session, config, reply } => match self.engine.attach(session, *config) {
-                Ok(id) => drop(self.new_link(id, Some(reply))),
+            Command::Attach { session, config, release_dropped, reply } => match self.engine.attach(session, *config) {
+                Ok(id) => self.new_link(id, release_dropped, reply),
                 Err(error) => {
                     let error = match self.session_error(error) {
                         SessionError::Command(error) => LinkError::Command(error),
@@ -361,9 +394,7 @@ impl Driver {
             }
             Command::Abort => self.break_off(ConnectionError::Closed),
             Command::Close(error) => {
-                for mailbox in self.links.values().map(|entry| Arc::clone(&entry.mailbox)).collect::<Vec<_>>() {
-                    self.take_out(&mailbox);
-                }
+                self.take_out_all(None);
                 self.closing = true;
                 self.engine.close(error);
             }
@@ -384,10 +415,10 @@ impl Driver {
     }
 
     fn new_session(&mut self, id: SessionId) -> SessionParts {
-        let (links, incoming) = mpsc::unbounded_channel();
+        let (links, incoming) = mpsc::channel(INCOMING);
         let (end, ended) = watch::channel(None);
         self.sessions.insert(id, SessionEntry { begin: None, links, end, ending: Vec::new() });
-        SessionParts { id, links: incoming, end: ended }
+        SessionParts { id, links: incoming, end: ended, unclaimed: Unclaimed::session(id, &self.shared) }
     }
 
     fn accept_begin(&mut self, id: SessionId, config: SessionConfig, reply: Reply<SessionParts, SessionError>) {
@@ -395,24 +426,21 @@ impl Driver {
             let _ = reply.send(Err(self.session_error(error)));
             return;
         }
-        let parts = self.new_session(id);
-        if reply.send(Ok(parts)).is_err() {
-            self.engine.end(id, None);
-        }
+        // If nobody waits for the parts any more, dropping them ends the session.
+        let _ = reply.send(Ok(self.new_session(id)));
     }
 
-    fn new_link(&mut self, id: LinkId, attach: Option<Reply<LinkParts, LinkError>>) -> Arc<LinkBox> {
-        let mailbox = LinkBox::new(id, Arc::clone(&self.shared), true);
+    fn new_link(&mut self, id: LinkId, release_dropped: bool, attach: Reply<LinkParts, LinkError>) {
         let entry = LinkEntry {
-            mailbox: Arc::clone(&mailbox),
-            attach,
+            mailbox: LinkBox::new(id, Arc::clone(&self.shared), release_dropped),
+            attach: Some(attach),
             detaching: Vec::new(),
             sends: VecDeque::new(),
             begun: 0,
+            tidy_at: TIDY,
             in_flight: HashMap::new(),
         };
         self.links.insert(id, entry);
-        mailbox
     }
 
     fn accept_attach(&mut self, id: LinkId, config: LinkConfig, reply: Reply<LinkParts, LinkError>) {
@@ -420,19 +448,27 @@ impl Driver {
             let _ = reply.send(Err(LinkError::Command(error)));
             return;
         }
-        self.new_link(id, Some(reply));
+        self.new_link(id, true, reply);
         self.attached(id);
     }
 
-    /// Answers whoever waits for a link, and closes the link if nobody does any more.
+    /// Answers whoever waits for a link.
     fn attached(&mut self, id: LinkId) {
         let Some(entry) = self.links.get_mut(&id) else { return };
         let Some(reply) = entry.attach.take() else { return };
         let Some(remote) = self.engine.remote_attach(id) else { return };
-        let parts = LinkParts { mailbox: Arc::clone(&entry.mailbox), remote_attach: Box::new(remote.clone()) };
-        if let Err(unwanted) = reply.send(Ok(parts)) {
-            drop(unwanted);
-            self.engine.detach(id, true, None);
+        let unclaimed = Unclaimed::link(id, &self.shared);
+        let mailbox = Arc::clone(&entry.mailbox);
+        // If nobody waits for the parts any more, dropping them closes the link.
+        let _ = reply.send(Ok(LinkParts { mailbox, remote_attach: Box::new(remote.clone()), unclaimed }));
+    }
+
+    /// Carries out what the application left at the links of a session, or at all links, before that ends.
+    fn take_out_all(&mut self, session: Option<SessionId>) {
+        let ending = |id: LinkId| session.is_none() || self.engine.session_of(id) == session;
+        let links = self.links.iter().filter(|(id, _)| ending(**id)).map(|(_, entry)| Arc::clone(&entry.mailbox));
+        for mailbox in links.collect::<Vec<_>>() {
+            self.take_out(&mailbox);
         }
     }
 
@@ -500,6 +536,13 @@ impl Driver {
                 entry.in_flight.insert(key, request.reply);
             }
         }
+        if entry.sends.len() >= entry.tidy_at {
+            // Without credit, what was withdrawn must not pile up.
+            let before = entry.sends.len();
+            entry.sends.retain(|request| !request.reply.is_closed());
+            entry.begun += (before - entry.sends.len()) as u64;
+            entry.tidy_at = TIDY.max(entry.sends.len() * 2);
+        }
         entry.mailbox.set_send_limit(entry.begun + u64::from(sender.credit()));
         sender.set_available(u32::try_from(entry.sends.len()).unwrap_or(u32::MAX));
         if entry.sends.is_empty() && sender.is_draining() {
@@ -526,15 +569,15 @@ impl Driver {
     fn session_event(&mut self, id: SessionId, event: SessionEvent) {
         match event {
             SessionEvent::Incoming => {
-                // Nobody can be there to take it only if the connection's handles are gone; then it is about to be closed.
-                let _ = self.incoming_sessions.send(id);
+                let full = self.incoming_sessions.try_send(id).is_err();
+                if full {
+                    self.command(Command::RefuseBegin { id, error: nobody_looks() });
+                }
             }
             SessionEvent::Begun => {
-                if let Some((reply, parts)) = self.sessions.get_mut(&id).and_then(|entry| entry.begin.take())
-                    && reply.send(Ok(parts)).is_err()
-                {
-                    // Whoever asked for it has gone.
-                    self.engine.end(id, None);
+                if let Some((reply, parts)) = self.sessions.get_mut(&id).and_then(|entry| entry.begin.take()) {
+                    // If whoever asked for it has gone, dropping the parts ends it.
+                    let _ = reply.send(Ok(parts));
                 }
             }
             SessionEvent::Ended(end) => {
@@ -560,8 +603,10 @@ impl Driver {
         match event {
             LinkEvent::Incoming => {
                 let session = self.engine.session_of(id).and_then(|session| self.sessions.get(&session));
-                if let (Some(entry), Some(attach)) = (session, self.engine.remote_attach(id)) {
-                    let _ = entry.links.send((id, Box::new(attach.clone())));
+                if let (Some(entry), Some(attach)) = (session, self.engine.remote_attach(id))
+                    && entry.links.try_send((id, Box::new(attach.clone()))).is_err()
+                {
+                    self.command(Command::RefuseAttach { id, error: nobody_looks() });
                 }
             }
             LinkEvent::Attached => self.attached(id),
@@ -604,32 +649,35 @@ impl Driver {
         let session = session.or_else(|| self.closing().map(SessionError::Connection));
         self.engine.take_terminus(id);
         let Some(entry) = self.links.remove(&id) else { return };
-        let error = LinkError::from_end(end, session);
-        if let Some(reply) = entry.attach {
-            let _ = reply.send(Err(error.clone()));
-        }
-        for request in entry.sends {
-            let _ = request.reply.send(Err(SendError::NotSent(error.clone())));
-        }
-        for reply in entry.in_flight.into_values() {
-            let _ = reply.send(Err(SendError::InDoubt(error.clone())));
-        }
-        entry.mailbox.end(error);
+        entry.end(LinkError::from_end(end, session));
     }
 
-    /// Ends the stream, and tells everybody.
+    /// Ends the stream.
     async fn finish(mut self) {
-        let broken = self.broken.take();
-        if broken.is_none() {
+        self.end.get_or_insert(ConnectionError::Eof);
+        if self.broken.is_none() {
             use tokio::io::AsyncWriteExt;
             let shutdown = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown());
             if let Ok(Err(error)) = shutdown.await {
                 tracing::debug!(%error, "the stream could not be shut down");
             }
         }
-        let end = broken.or_else(|| self.end.take()).unwrap_or(ConnectionError::Eof);
-        self.shared.end.send_replace(Some(end));
-        // What was left after the last turn is answered by dropping it.
-        self.shared.collect(&mut self.collected);
+    }
+}
+
+impl Drop for Driver {
+    /// Tells everybody, also when the task ends before its time: with its runtime, or by a panic.
+    fn drop(&mut self) {
+        let end = self.end.take().unwrap_or(ConnectionError::Stopped);
+        for (_, entry) in self.links.drain() {
+            entry.end(LinkError::Session(end.clone().into()));
+        }
+        for (_, entry) in self.sessions.drain() {
+            if let Some((reply, _)) = entry.begin {
+                let _ = reply.send(Err(end.clone().into()));
+            }
+            entry.end.send_replace(Some(end.clone().into()));
+        }
+        self.shared.close(end);
     }
 }

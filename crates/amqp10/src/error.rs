@@ -50,6 +50,9 @@ pub enum ConnectionError {
     /// The stream ended without a close.
     #[error("the stream ended without a close")]
     Eof,
+    /// The runtime that the connection was made on is gone, and the connection with it.
+    #[error("the runtime of the connection was shut down")]
+    Stopped,
     /// The stream broke.
     #[error("the stream broke: {0}")]
     Io(#[source] Arc<io::Error>),
@@ -181,6 +184,10 @@ pub enum SendError {
     /// It was sent, but the link ended before the peer told its outcome: it may or may not have arrived.
     #[error("the message was sent, but its outcome is unknown: {0}")]
     InDoubt(#[source] LinkError),
+    /// There was no outcome within the time limit. A message that had not been started is withdrawn, of one that had it is not
+    /// known whether it arrived, and nobody can tell which it was: it may or may not have arrived.
+    #[error("the message may have been sent, but its outcome did not come in time")]
+    TimedOut,
     /// The message is larger than the peer takes.
     #[error("the message is larger than the peer's max-message-size")]
     MessageTooLarge,

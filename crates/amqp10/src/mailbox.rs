@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Attach {
         session: SessionId,
         config: Box<LinkConfig>,
+        /// What becomes of deliveries that the application drops undecided.
+        release_dropped: bool,
         reply: oneshot::Sender<Result<LinkParts, LinkError>>,
     },
     AcceptAttach {
@@ -75,17 +77,48 @@ pub(crate) enum Command {
     Abort,
 }
 
+/// Gives up what is on its way to a caller: if nobody takes it there, it is dropped, and has to be ended or detached.
+pub(crate) struct Unclaimed {
+    shared: Arc<Shared>,
+    give_up: Option<Command>,
+}
+
+impl Unclaimed {
+    pub(crate) fn session(id: SessionId, shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), give_up: Some(Command::End { id, error: None, reply: None }) }
+    }
+
+    pub(crate) fn link(id: LinkId, shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), give_up: Some(Command::AbandonLink(id)) }
+    }
+
+    /// The handle is there, and gives it up itself.
+    pub(crate) fn claim(mut self) {
+        self.give_up = None;
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(command) = self.give_up.take() {
+            self.shared.submit(command);
+        }
+    }
+}
+
 /// What a session's handle is made of.
 pub(crate) struct SessionParts {
     pub(crate) id: SessionId,
-    pub(crate) links: mpsc::UnboundedReceiver<(LinkId, Box<Attach<'static>>)>,
+    pub(crate) links: mpsc::Receiver<(LinkId, Box<Attach<'static>>)>,
     pub(crate) end: watch::Receiver<Option<SessionError>>,
+    pub(crate) unclaimed: Unclaimed,
 }
 
 /// What a link's handle is made of.
 pub(crate) struct LinkParts {
     pub(crate) mailbox: Arc<LinkBox>,
     pub(crate) remote_attach: Box<Attach<'static>>,
+    pub(crate) unclaimed: Unclaimed,
 }
 
 #[derive(Default)]
@@ -95,6 +128,8 @@ struct Pending {
     /// What waits in the links is to be handled now.
     urgent: bool,
     waker: Option<Waker>,
+    /// The driver is gone: nothing is taken any more.
+    over: bool,
 }
 
 /// What the driver found in the mailboxes.
@@ -118,12 +153,12 @@ pub(crate) struct Shared {
     pub(crate) remote_open: OnceLock<Open<'static>>,
     pub(crate) end: watch::Sender<Option<ConnectionError>>,
     /// Sessions that the peer began.
-    pub(crate) sessions: tokio::sync::Mutex<mpsc::UnboundedReceiver<SessionId>>,
+    pub(crate) sessions: tokio::sync::Mutex<mpsc::Receiver<SessionId>>,
 }
 
 impl Shared {
-    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedSender<SessionId>) {
-        let (sender, sessions) = mpsc::unbounded_channel();
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Sender<SessionId>) {
+        let (sender, sessions) = mpsc::channel(crate::driver::INCOMING);
         let shared = Self {
             pending: Mutex::default(),
             remote_open: OnceLock::new(),
@@ -133,8 +168,12 @@ impl Shared {
         (Arc::new(shared), sender)
     }
 
+    /// Leaves a command. After the driver's end it is answered by dropping it.
     pub(crate) fn submit(&self, command: Command) {
         let mut pending = lock(&self.pending);
+        if pending.over {
+            return;
+        }
         pending.commands.push_back(command);
         pending.urgent = true;
         let waker = pending.waker.take();
@@ -146,6 +185,9 @@ impl Shared {
 
     fn schedule(&self, link: Option<Arc<LinkBox>>, urgent: bool) {
         let mut pending = lock(&self.pending);
+        if pending.over {
+            return;
+        }
         let idle = pending.links.is_empty();
         pending.links.extend(link);
         let waker = if (urgent && !pending.urgent) || idle { pending.waker.take() } else { None };
@@ -174,6 +216,13 @@ impl Shared {
         std::mem::swap(&mut pending.commands, &mut reuse.commands);
         std::mem::swap(&mut pending.links, &mut reuse.links);
         pending.urgent = false;
+    }
+
+    /// The driver is gone: whatever waits, or comes later, is answered by dropping it.
+    pub(crate) fn close(&self, end: ConnectionError) {
+        self.end.send_replace(Some(end));
+        let left = std::mem::replace(&mut *lock(&self.pending), Pending { over: true, ..Pending::default() });
+        drop(left);
     }
 
     /// How the connection ended, if it has.
@@ -215,8 +264,15 @@ pub(crate) struct Outbox {
     pub(crate) credit: Vec<CreditChange>,
     pub(crate) settlements: Vec<(DeliveryKey, DeliveryState<'static>)>,
     pub(crate) sends: VecDeque<SendRequest>,
+}
+
+#[derive(Default)]
+struct Out {
+    left: Outbox,
     /// Whether the driver knows that something is here.
     scheduled: bool,
+    /// The link is over: nothing is taken any more.
+    closed: bool,
 }
 
 /// The mailbox of a link.
@@ -224,7 +280,7 @@ pub(crate) struct LinkBox {
     pub(crate) id: LinkId,
     shared: Arc<Shared>,
     inbox: Mutex<Inbox>,
-    outbox: Mutex<Outbox>,
+    outbox: Mutex<Out>,
     /// Deliveries that the application took and the driver does not know of.
     taken: AtomicU32,
     taken_octets: AtomicUsize,
@@ -271,9 +327,11 @@ impl LinkBox {
         self.arrived.notify_one();
     }
 
-    /// The link is over.
+    /// The link is over. What the application left, or leaves later, is answered by dropping it.
     pub(crate) fn end(&self, error: LinkError) {
         lock(&self.inbox).end.get_or_insert(error);
+        let left = std::mem::replace(&mut *lock(&self.outbox), Out { closed: true, ..Out::default() });
+        drop(left);
         self.arrived.notify_one();
         self.sendable.notify_waiters();
     }
@@ -287,9 +345,9 @@ impl LinkBox {
 
     /// Takes what the application left; the buffers of `reuse` are left for the next.
     pub(crate) fn take_out(&self, reuse: &mut Outbox) {
-        let mut outbox = lock(&self.outbox);
-        std::mem::swap(&mut *outbox, reuse);
-        outbox.scheduled = false;
+        let mut out = lock(&self.outbox);
+        std::mem::swap(&mut out.left, reuse);
+        out.scheduled = false;
     }
 
     /// Deliveries, octets and pre-settled deliveries that the application took since the last call.
@@ -339,7 +397,7 @@ impl LinkBox {
 
     /// The application waits for more: whatever it left has to be handled now.
     pub(crate) fn flush(self: &Arc<Self>) {
-        let waiting = !lock(&self.outbox).settlements.is_empty();
+        let waiting = !lock(&self.outbox).left.settlements.is_empty();
         if waiting || self.taken.load(Ordering::Acquire) > 0 {
             self.leave(true, |_| {});
         }
@@ -352,11 +410,14 @@ impl LinkBox {
 
     /// Leaves something for the driver.
     pub(crate) fn leave(self: &Arc<Self>, urgent: bool, leave: impl FnOnce(&mut Outbox)) {
-        let mut outbox = lock(&self.outbox);
-        leave(&mut outbox);
-        let urgent = urgent || outbox.settlements.len() == SETTLEMENTS_AT_ONCE;
-        let known = std::mem::replace(&mut outbox.scheduled, true);
-        drop(outbox);
+        let mut out = lock(&self.outbox);
+        if out.closed {
+            return;
+        }
+        leave(&mut out.left);
+        let urgent = urgent || out.left.settlements.len() == SETTLEMENTS_AT_ONCE;
+        let known = std::mem::replace(&mut out.scheduled, true);
+        drop(out);
         if !known || urgent {
             self.shared.schedule((!known).then(|| Arc::clone(self)), urgent);
         }

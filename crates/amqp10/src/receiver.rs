@@ -19,12 +19,13 @@ use crate::{Delivery, LinkError};
 pub struct ReceiverBuilder<'s> {
     session: &'s Session,
     config: LinkConfig,
+    release_dropped: bool,
 }
 
 impl<'s> ReceiverBuilder<'s> {
     pub(crate) fn new(session: &'s Session, source: Source<'static>) -> Self {
         let name = crate::session::link_name();
-        Self { session, config: LinkConfig::receiver(name, source) }
+        Self { session, config: LinkConfig::receiver(name, source), release_dropped: true }
     }
 
     /// The name of the link; a random one if none is set. §2.6.1
@@ -63,6 +64,17 @@ impl<'s> ReceiverBuilder<'s> {
         self
     }
 
+    /// Whether a delivery that is dropped undecided is released, so that the peer delivers it again at once. Default: yes.
+    ///
+    /// If not, it stays unsettled: the peer keeps it for this link until the link is closed, and with [`Replenish::Settled`] its
+    /// credit does not come back before. §3.4.4
+    ///
+    /// [`Replenish::Settled`]: crate::Replenish::Settled
+    pub fn release_dropped(mut self, release: bool) -> Self {
+        self.release_dropped = release;
+        self
+    }
+
     /// Attaches the link.
     ///
     /// Dropping the future before it is ready abandons the link: if the peer attaches it after all, it is closed.
@@ -70,7 +82,7 @@ impl<'s> ReceiverBuilder<'s> {
     /// # Errors
     /// When the peer refuses, does not answer within the connection's time limit, or the session is over.
     pub async fn attach(self) -> Result<Receiver, LinkError> {
-        let parts = self.session.attach(self.config).await?;
+        let parts = self.session.attach(self.config, self.release_dropped).await?;
         Ok(Receiver::new(self.session.clone(), parts))
     }
 }
@@ -103,7 +115,8 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub(crate) fn new(session: Session, parts: LinkParts) -> Self {
-        let LinkParts { mailbox, remote_attach } = parts;
+        let LinkParts { mailbox, remote_attach, unclaimed } = parts;
+        unclaimed.claim();
         Self { inner: Arc::new(Inner { session, mailbox, remote_attach, queue: Mutex::default() }) }
     }
 
@@ -115,15 +128,17 @@ impl Receiver {
     /// The next delivery, if one is here.
     pub fn try_recv(&self) -> Option<Delivery> {
         let mut queue = lock(&self.inner.queue);
-        let arrived = match queue.pop_front() {
-            Some(arrived) => arrived,
-            None => {
-                self.inner.mailbox.swap(&mut queue);
-                queue.pop_front()?
-            }
-        };
+        if queue.is_empty() {
+            self.inner.mailbox.swap(&mut queue);
+        }
+        let arrived = queue.pop_front();
         let more = !queue.is_empty();
         drop(queue);
+        let Some(arrived) = arrived else {
+            // Nothing comes before the driver knows what was taken, if that was all the credit.
+            self.inner.mailbox.flush();
+            return None;
+        };
         if more {
             // Another clone may be waiting.
             self.inner.mailbox.arrived.notify_one();
@@ -147,7 +162,6 @@ impl Receiver {
                 self.inner.mailbox.arrived.notify_one();
                 return Err(error);
             }
-            self.inner.mailbox.flush();
             arrived.await;
         }
     }

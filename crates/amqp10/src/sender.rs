@@ -1,14 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amqp10_codec::{Attach, DeliveryState, Error, Message, ReceiverSettleMode, SenderSettleMode, Target};
 use amqp10_link::LinkConfig;
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::mailbox::{Command, LinkBox, LinkParts, SendRequest};
 use crate::session::Session;
 use crate::{LinkError, SendError};
+
+/// How long a send may take by default.
+const SEND_TIME_OUT: Duration = Duration::from_secs(60);
 
 /// Settings of a sender. §2.7.3
 #[derive(Debug)]
@@ -16,11 +21,13 @@ use crate::{LinkError, SendError};
 pub struct SenderBuilder<'s> {
     session: &'s Session,
     config: LinkConfig,
+    send_time_out: Option<Duration>,
 }
 
 impl<'s> SenderBuilder<'s> {
     pub(crate) fn new(session: &'s Session, target: Target<'static>) -> Self {
-        Self { session, config: LinkConfig::sender(crate::session::link_name(), target) }
+        let config = LinkConfig::sender(crate::session::link_name(), target);
+        Self { session, config, send_time_out: Some(SEND_TIME_OUT) }
     }
 
     /// The name of the link; a random one if none is set. §2.6.1
@@ -41,6 +48,14 @@ impl<'s> SenderBuilder<'s> {
         self
     }
 
+    /// How long a send may take, from the call to the outcome, waiting for credit included; `None` for ever. Default: 60 s.
+    ///
+    /// [`SendError::TimedOut`] tells that it took longer.
+    pub fn send_time_out(mut self, time: Option<Duration>) -> Self {
+        self.send_time_out = time;
+        self
+    }
+
     /// Attaches the link.
     ///
     /// Dropping the future before it is ready abandons the link: if the peer attaches it after all, it is closed.
@@ -48,8 +63,8 @@ impl<'s> SenderBuilder<'s> {
     /// # Errors
     /// When the peer refuses, does not answer within the connection's time limit, or the session is over.
     pub async fn attach(self) -> Result<Sender, LinkError> {
-        let parts = self.session.attach(self.config).await?;
-        Ok(Sender::new(self.session.clone(), parts))
+        let parts = self.session.attach(self.config, false).await?;
+        Ok(Sender::new(self.session.clone(), parts, self.send_time_out))
     }
 }
 
@@ -63,6 +78,7 @@ struct Inner {
     session: Session,
     mailbox: Arc<LinkBox>,
     remote_attach: Box<Attach<'static>>,
+    send_time_out: Option<Duration>,
 }
 
 impl Drop for Inner {
@@ -78,9 +94,10 @@ impl fmt::Debug for Sender {
 }
 
 impl Sender {
-    pub(crate) fn new(session: Session, parts: LinkParts) -> Self {
-        let LinkParts { mailbox, remote_attach } = parts;
-        Self { inner: Arc::new(Inner { session, mailbox, remote_attach }) }
+    pub(crate) fn new(session: Session, parts: LinkParts, send_time_out: Option<Duration>) -> Self {
+        let LinkParts { mailbox, remote_attach, unclaimed } = parts;
+        unclaimed.claim();
+        Self { inner: Arc::new(Inner { session, mailbox, remote_attach, send_time_out }) }
     }
 
     /// What the peer said when it attached. §2.6.3
@@ -93,7 +110,7 @@ impl Sender {
     /// A future dropped before the message was started withdraws it; later the message is sent and its outcome discarded.
     ///
     /// # Errors
-    /// When the peer decides otherwise, or the link ends first; see [`SendError`].
+    /// When the peer decides otherwise, does not decide in time, or the link ends first; see [`SendError`].
     pub async fn send(&self, message: &Message) -> Result<(), SendError> {
         match self.send_slices(message.to_slices(), false).await? {
             Some(DeliveryState::Accepted) | None => Ok(()),
@@ -106,7 +123,7 @@ impl Sender {
     /// A future dropped before the message was started withdraws it; later the message is sent and its outcome discarded.
     ///
     /// # Errors
-    /// When the link ends before the outcome is known, or the message is too large.
+    /// When the link or the time ends before the outcome is known, or the message is too large.
     pub async fn send_slices(
         &self,
         slices: Vec<Bytes>,
@@ -114,9 +131,14 @@ impl Sender {
     ) -> Result<Option<DeliveryState<'static>>, SendError> {
         let (reply, outcome) = oneshot::channel();
         self.inner.mailbox.send(SendRequest { slices, settled, reply });
-        match outcome.await {
-            Ok(result) => result,
-            Err(_) => {
+        let outcome = match self.inner.send_time_out {
+            Some(limit) => timeout(limit, outcome).await,
+            None => Ok(outcome.await),
+        };
+        match outcome {
+            Ok(Ok(result)) => result,
+            Err(_) => Err(SendError::TimedOut),
+            Ok(Err(_)) => {
                 let ended = self.inner.mailbox.ended().unwrap_or(LinkError::Detached);
                 Err(SendError::NotSent(ended))
             }
@@ -126,7 +148,7 @@ impl Sender {
     /// Sends a message settled: there is no outcome, and nothing tells whether it arrived. Resolves once it has left.
     ///
     /// # Errors
-    /// When the link ends before the message has left, or it is too large.
+    /// When the link or the time ends before the message has left, or it is too large.
     pub async fn send_settled(&self, message: &Message) -> Result<(), SendError> {
         self.send_slices(message.to_slices(), true).await.map(drop)
     }

@@ -20,7 +20,7 @@ pub struct Session {
 struct Inner {
     connection: Connection,
     id: SessionId,
-    links: Mutex<mpsc::UnboundedReceiver<(LinkId, Box<Attach<'static>>)>>,
+    links: Mutex<mpsc::Receiver<(LinkId, Box<Attach<'static>>)>>,
     end: watch::Receiver<Option<SessionError>>,
 }
 
@@ -47,7 +47,8 @@ pub(crate) fn link_name() -> String {
 
 impl Session {
     pub(crate) fn new(connection: Connection, parts: SessionParts) -> Self {
-        let SessionParts { id, links, end } = parts;
+        let SessionParts { id, links, end, unclaimed } = parts;
+        unclaimed.claim();
         Self { inner: Arc::new(Inner { connection, id, links: Mutex::new(links), end }) }
     }
 
@@ -85,6 +86,8 @@ impl Session {
     }
 
     /// The next link that the peer attaches; `None` once the session is over. Dropping the future loses none.
+    ///
+    /// At most 256 wait here; links beyond are refused.
     pub async fn next_link(&self) -> Option<IncomingLink> {
         let (id, attach) = self.inner.links.lock().await.recv().await?;
         Some(IncomingLink { session: self.clone(), id, attach, answered: false })
@@ -112,9 +115,9 @@ impl Session {
         }
     }
 
-    pub(crate) async fn attach(&self, config: LinkConfig) -> Result<LinkParts, LinkError> {
+    pub(crate) async fn attach(&self, config: LinkConfig, release_dropped: bool) -> Result<LinkParts, LinkError> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Command::Attach { session: self.inner.id, config: Box::new(config), reply });
+        self.submit(Command::Attach { session: self.inner.id, config: Box::new(config), release_dropped, reply });
         self.await_link(answer).await
     }
 
@@ -213,6 +216,8 @@ impl IncomingLink {
 
     /// Attaches this end as the sender to a peer that receives; source and target are the peer's. §2.6.3
     ///
+    /// The peer may take its time to grant credit and to settle: sends on it have no time limit.
+    ///
     /// # Errors
     /// When the peer does not receive, or the link is over by now.
     pub async fn accept_sender(self) -> Result<Sender, LinkError> {
@@ -220,7 +225,7 @@ impl IncomingLink {
         config.source = Some(self.attach.source.clone().unwrap_or_default());
         config.snd_settle_mode = self.attach.snd_settle_mode;
         let session = self.session.clone();
-        Ok(Sender::new(session, self.accept(config).await?))
+        Ok(Sender::new(session, self.accept(config).await?, None))
     }
 
     /// Attaches this end as the receiver of a peer that sends; source and target are the peer's. §2.6.3

@@ -2,13 +2,18 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amqp10::{
-    ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish, SendError,
+    Connection, ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish,
+    SendError, ServerBuilder, SessionError,
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
-use support::{pair, sender, sessions};
+use support::{pair, pair_with, sender, sessions};
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn messages_are_sent_received_and_accepted() {
@@ -161,4 +166,207 @@ async fn h27_settling_after_the_connection_is_gone_does_nothing() {
     let end = client.closed().await;
     assert_eq!(end.remote_error().unwrap().condition, ErrorCondition::CONNECTION_FORCED);
     delivery.accept();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_connection_that_is_over_fails_at_once_with_its_end() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    server.close_with(Some(Error::new(ErrorCondition::CONNECTION_FORCED, "bye"))).await;
+    client.closed().await;
+    let began = tokio::time::Instant::now();
+    let forced = |error: &ConnectionError| {
+        error.remote_error().is_some_and(|error| error.condition == ErrorCondition::CONNECTION_FORCED)
+    };
+    assert!(matches!(client.begin().await, Err(SessionError::Connection(error)) if forced(&error)));
+    let attached = ours.receiver("another").attach().await;
+    assert!(matches!(attached, Err(error) if error.connection_error().is_some_and(forced)));
+    assert!(matches!(receiver.recv().await, Err(error) if error.connection_error().is_some_and(forced)));
+    let sent = sender.send(&Message::data("x")).await;
+    assert!(matches!(sent, Err(SendError::NotSent(error)) if error.connection_error().is_some()));
+    receiver.close(None).await.unwrap();
+    ours.end(None).await.unwrap();
+    assert!(client.next_session().await.is_none());
+    assert!(ours.next_link().await.is_none());
+    assert_eq!(began.elapsed(), Duration::ZERO, "nothing waited for a time limit");
+}
+
+#[test]
+fn a_connection_whose_runtime_is_gone_is_over() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (client, session, sender, _server) = first.block_on(async {
+        let (client, server) = pair().await;
+        let (ours, theirs) = sessions(&client, &server).await;
+        let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+        (client, ours, sender, (server, receiver.unwrap()))
+    });
+    let sending = sender.clone();
+    first.spawn(async move { sending.send(&Message::data("x")).await });
+    drop(first);
+    runtime().block_on(async {
+        assert!(matches!(client.closed().await, ConnectionError::Stopped));
+        assert!(matches!(session.ended().await, SessionError::Connection(ConnectionError::Stopped)));
+        assert!(matches!(sender.send(&Message::data("x")).await, Err(SendError::NotSent(_))));
+        assert!(matches!(client.begin().await, Err(SessionError::Connection(ConnectionError::Stopped))));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_settled_before_the_session_ends_is_told() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let sending = tokio::spawn(async move { sender.send(&Message::data("x")).await });
+    receiver.recv().await.unwrap().accept();
+    ours.end(None).await.unwrap();
+    sending.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_after_a_long_silence_waits_for_its_answer() {
+    let builder = Connection::builder().idle_time_out(None);
+    let (client, server) = pair_with(builder, ServerBuilder::new().idle_time_out(None)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    client.close().await;
+    assert!(matches!(client.closed().await, ConnectionError::Closed));
+    assert!(matches!(server.closed().await, ConnectionError::ClosedByPeer(None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credit_comes_back_to_who_only_looks_whether_something_is_here() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let mode = CreditMode::Automatic { window: 2, replenish: Replenish::Taken };
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").credit(mode).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    tokio::spawn(async move { while sender.send_settled(&Message::data("x")).await.is_ok() {} });
+    let mut received = 0;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        received += std::iter::from_fn(|| receiver.try_recv()).count();
+    }
+    assert!(received > 50, "received {received}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_and_links_that_the_application_never_looks_at_are_bounded() {
+    let patient = Connection::builder().answer_time_out(Duration::from_secs(60));
+    let (client, server) = pair_with(patient, ServerBuilder::new()).await;
+    let (ours, _theirs) = sessions(&client, &server).await;
+    let limited = |error: Option<&Error<'static>>| {
+        assert_eq!(error.unwrap().condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
+    };
+    // Each of these is refused when nobody has answered in time, but it has been told to the application.
+    let mut attaching = JoinSet::new();
+    for _ in 0..256 {
+        let session = ours.clone();
+        attaching.spawn(async move { session.receiver("queue").attach().await });
+    }
+    for attached in attaching.join_all().await {
+        limited(attached.unwrap_err().remote_error());
+    }
+    let began = tokio::time::Instant::now();
+    limited(ours.receiver("queue").attach().await.unwrap_err().remote_error());
+    assert_eq!(began.elapsed(), Duration::ZERO, "refused at once");
+
+    for _ in 0..2 {
+        let mut beginning = JoinSet::new();
+        for _ in 0..128 {
+            let client = client.clone();
+            beginning.spawn(async move { client.begin().await });
+        }
+        for begun in beginning.join_all().await {
+            // The refusal of a begin comes behind its answer.
+            assert!(matches!(begun.unwrap().ended().await, SessionError::EndedByPeer(Some(_))));
+        }
+    }
+    let began = tokio::time::Instant::now();
+    let session = client.begin().await.unwrap();
+    assert!(matches!(session.ended().await, SessionError::EndedByPeer(Some(_))));
+    assert_eq!(began.elapsed(), Duration::ZERO, "refused at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_that_were_withdrawn_for_want_of_credit_are_forgotten() {
+    struct Counted(Arc<AtomicUsize>);
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            b"octets"
+        }
+    }
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let attaching = ours.receiver("queue").credit(CreditMode::Manual).attach();
+    let (_receiver, sender) = tokio::join!(attaching, sender(&theirs));
+    let patient = sender.clone();
+    tokio::spawn(async move { patient.send(&Message::data("the first in the queue")).await });
+    let alive = Arc::new(AtomicUsize::new(0));
+    for _ in 0..5000 {
+        alive.fetch_add(1, Ordering::Relaxed);
+        let message = Bytes::from_owner(Counted(Arc::clone(&alive)));
+        let sent = tokio::time::timeout(Duration::from_millis(1), sender.send_slices(vec![message], false)).await;
+        assert!(sent.is_err(), "there was no credit");
+    }
+    let alive = alive.load(Ordering::Relaxed);
+    assert!(alive < 200, "{alive} are still held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_dropped_undecided_is_left_unsettled_if_the_receiver_says_so() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let attaching = ours.receiver("queue").release_dropped(false).attach();
+    let (receiver, sender) = tokio::join!(attaching, sender(&theirs));
+    let receiver = receiver.unwrap();
+    let sending = tokio::spawn(async move { sender.send(&Message::data("x")).await });
+    drop(receiver.recv().await.unwrap());
+    assert_eq!(receiver.dropped(), 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!sending.is_finished(), "the peer was told something");
+    receiver.close(None).await.unwrap();
+    assert!(matches!(sending.await.unwrap(), Err(SendError::InDoubt(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_has_a_time_limit_with_and_without_credit() {
+    for credit in [0, 10] {
+        let (client, server) = pair().await;
+        let (ours, theirs) = sessions(&client, &server).await;
+        let accepting = async { theirs.next_link().await.unwrap().accept_receiver().await.unwrap() };
+        let attaching = ours.sender("queue").send_time_out(Some(Duration::from_secs(5))).attach();
+        let (sender, receiver) = tokio::join!(attaching, accepting);
+        receiver.set_credit(credit);
+        let sender = sender.unwrap();
+        let began = tokio::time::Instant::now();
+        let sent = sender.send(&Message::data("first")).await;
+        assert!(matches!(sent, Err(SendError::TimedOut)), "{sent:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+        // Without credit it was withdrawn.
+        receiver.set_credit(10);
+        let second = Message::data("second");
+        let arrived = async {
+            let mut arrived = 0;
+            loop {
+                let delivery = receiver.recv().await.unwrap();
+                arrived += 1;
+                let is_second = *delivery.octets() == second.to_slices().concat();
+                delivery.accept();
+                if is_second {
+                    return arrived;
+                }
+            }
+        };
+        let (sent, arrived) = tokio::join!(sender.send(&second), arrived);
+        sent.unwrap();
+        assert_eq!(arrived, if credit == 0 { 1 } else { 2 });
+    }
 }

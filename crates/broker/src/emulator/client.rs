@@ -226,7 +226,7 @@ async fn deliver(sender: &Sender, lease: Lease, service: &Service) {
     let rules = &service.rules;
     let outcome = timeout(rules.acknowledge_within, sender.send_slices(vec![lease.octets()], false)).await;
     let (end, pause) = match outcome {
-        Err(_) => (End::TimedOut, rules.retry_after),
+        Err(_) | Ok(Err(SendError::TimedOut)) => (End::TimedOut, rules.retry_after),
         Ok(Ok(Some(DeliveryState::Accepted))) => (End::Accepted, Duration::ZERO),
         Ok(Ok(None)) if sender.remote_attach().snd_settle_mode == SenderSettleMode::Settled => {
             (End::Accepted, Duration::ZERO)
