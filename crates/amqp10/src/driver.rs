@@ -96,6 +96,8 @@ struct Driver {
     /// The peer will send no more.
     eof: bool,
     broken: Option<ConnectionError>,
+    /// The stream takes nothing any more; what the peer said before may still be read.
+    write_error: Option<Arc<io::Error>>,
     end: Option<ConnectionError>,
     /// We have asked for the end.
     closing: bool,
@@ -137,6 +139,7 @@ pub(crate) fn spawn(engine: Engine, stream: Stream, leftover: BytesMut) -> (Arc<
         needs_flush: false,
         eof: false,
         broken: None,
+        write_error: None,
         end: None,
         closing: false,
         session_ends: HashMap::new(),
@@ -264,15 +267,21 @@ impl Driver {
         let result = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
         match result {
             Poll::Pending => {
-                if self.input.is_empty() {
-                    self.read_size = IDLE_READ;
+                let Some(error) = self.write_error.take() else {
+                    if self.input.is_empty() {
+                        self.read_size = IDLE_READ;
+                    }
+                    return false;
+                };
+                self.break_off(ConnectionError::Io(error));
+            }
+            Poll::Ready(Ok(0)) => match self.write_error.take() {
+                Some(error) => self.break_off(ConnectionError::Io(error)),
+                None => {
+                    self.eof = true;
+                    self.engine.handle_eof(now());
                 }
-                return false;
-            }
-            Poll::Ready(Ok(0)) => {
-                self.eof = true;
-                self.engine.handle_eof(now());
-            }
+            },
             Poll::Ready(Ok(read)) => {
                 if read >= self.read_size {
                     self.read_size = READ;
@@ -284,8 +293,23 @@ impl Driver {
         true
     }
 
+    /// The stream takes nothing any more. The connection breaks once there is nothing more to read either.
+    fn write_failed(&mut self, error: io::Error) {
+        self.output = Output::new();
+        let error = Arc::new(error);
+        if self.eof {
+            self.break_off(ConnectionError::Io(error));
+        } else {
+            self.write_error = Some(error);
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
+        if self.write_error.is_some() {
+            self.output = Output::new();
+            return false;
+        }
         while !self.output.is_empty() && self.broken.is_none() {
             let mut slices = [IoSlice::new(&[]); 64];
             let filled = self.output.chunks(&mut slices);
@@ -295,7 +319,7 @@ impl Driver {
                     return moved;
                 }
                 Poll::Ready(Ok(0)) => {
-                    self.break_off(ConnectionError::Io(Arc::new(io::ErrorKind::WriteZero.into())));
+                    self.write_failed(io::ErrorKind::WriteZero.into());
                     return true;
                 }
                 Poll::Ready(Ok(written)) => {
@@ -305,7 +329,7 @@ impl Driver {
                     moved = true;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.break_off(ConnectionError::Io(Arc::new(error)));
+                    self.write_failed(error);
                     return true;
                 }
             }
@@ -317,7 +341,7 @@ impl Driver {
                     self.stalled_since = None;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.break_off(ConnectionError::Io(Arc::new(error)));
+                    self.write_failed(error);
                     return true;
                 }
                 Poll::Pending => {

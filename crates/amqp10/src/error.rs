@@ -33,7 +33,7 @@ pub enum ConnectionError {
     #[error("the connection was closed")]
     Closed,
     /// The peer closed it, with an error if it had one.
-    #[error("the peer closed the connection: {}", Told(.0))]
+    #[error("the peer closed the connection{}", Told(.0))]
     ClosedByPeer(Option<Error<'static>>),
     /// The peer broke a rule.
     #[error("the peer broke the protocol: {0}")]
@@ -78,14 +78,14 @@ impl From<ConnectionEnd> for ConnectionError {
     }
 }
 
-/// What the peer told, for people.
+/// What the peer told, for people: the end of a sentence.
 struct Told<'e>(&'e Option<Error<'static>>);
 
 impl std::fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Some(error) => write!(f, "{error}"),
-            None => f.write_str("without an error"),
+            Some(error) => write!(f, ": {error}"),
+            None => f.write_str(" without an error"),
         }
     }
 }
@@ -95,7 +95,7 @@ impl std::fmt::Display for Told<'_> {
 #[non_exhaustive]
 pub enum SessionError {
     /// The peer ended it, with an error if it had one.
-    #[error("the peer ended the session: {}", Told(.0))]
+    #[error("the peer ended the session{}", Told(.0))]
     EndedByPeer(Option<Error<'static>>),
     /// We ended it.
     #[error("the session was ended")]
@@ -130,7 +130,7 @@ impl SessionError {
 #[non_exhaustive]
 pub enum LinkError {
     /// The peer refused or detached it, with an error if it had one.
-    #[error("the peer detached the link: {}", Told(.0))]
+    #[error("the peer detached the link{}", Told(.0))]
     DetachedByPeer(Option<Error<'static>>),
     /// We detached it.
     #[error("the link was detached")]

@@ -4,8 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use amqp10::codec::{Channel, FrameType, Open, ProtocolHeader, encode_frame};
-use amqp10::{ConnectionError, CreditMode, LinkError, Message, ServerBuilder, ServerStream};
+use amqp10::codec::{Channel, Close, FrameType, Open, ProtocolHeader, encode_frame};
+use amqp10::{
+    Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, ServerBuilder, ServerStream,
+};
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
 use tokio::io::AsyncWriteExt;
@@ -60,4 +62,26 @@ async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
     let began = tokio::time::Instant::now();
     assert!(matches!(connection.closed().await, ConnectionError::IdleTimeOut));
     assert!((limit..limit + Duration::from_millis(10)).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_the_peer_said_before_the_stream_broke_is_heard() {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let serving = async {
+        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+        encode_frame(FrameType::Amqp, Channel(0), &Open::new("peer"), &mut wire);
+        theirs.write_all(&wire).await.unwrap();
+    };
+    let (client, ()) = tokio::join!(Connection::builder().connect_over(ours, true), serving);
+    let client = client.unwrap();
+    // More than one read, so that the connection meets the broken stream before it has read the reason.
+    let mut wire = [0, 0, 0, 8, 2, 0, 0, 0].repeat(4096);
+    let error = Some(Error::new(ErrorCondition::CONNECTION_FORCED, "maintenance"));
+    encode_frame(FrameType::Amqp, Channel(0), &Close { error }, &mut wire);
+    theirs.write_all(&wire).await.unwrap();
+    drop(theirs);
+    let begun = client.begin().await;
+    let end = client.closed().await;
+    assert_eq!(end.remote_error().map(|error| &error.condition), Some(&ErrorCondition::CONNECTION_FORCED), "{end}");
+    assert!(begun.is_err());
 }
