@@ -8,7 +8,6 @@ use super::StartError;
 
 /// Whom an emulator takes for a client, and whom clients take it for.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Identity {
     /// The id of the one access key.
     pub access_key_id: String,

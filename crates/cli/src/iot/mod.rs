@@ -1,0 +1,6 @@
+//! `amqp10 iot`.
+
+pub(crate) mod emulate;
+mod keys;
+mod line;
+pub(crate) mod receive;
