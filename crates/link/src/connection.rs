@@ -195,8 +195,7 @@ impl Connection {
         }
         if self.state.sent < Stage::Open {
             // Not even an open was answered: there is nothing to close but the stream.
-            self.state.over = true;
-            self.tell_end(ConnectionEnd::Local);
+            self.finish(ConnectionEnd::Local);
             return;
         }
         self.flush_sessions();
@@ -209,10 +208,8 @@ impl Connection {
     pub fn handle_eof(&mut self, now: Instant) {
         self.now = now;
         if !self.state.is_over() {
-            self.state.over = true;
-            self.tell_end(if self.state.sent == Stage::Close { ConnectionEnd::Local } else { ConnectionEnd::Eof });
+            self.finish(if self.state.sent == Stage::Close { ConnectionEnd::Local } else { ConnectionEnd::Eof });
         }
-        self.timers = Timers::default();
     }
 
     /// A deadline has passed. Early and repeated calls do nothing.
@@ -220,11 +217,7 @@ impl Connection {
         self.now = now;
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
-                Timer::Handshake => {
-                    self.state.over = true;
-                    self.tell_end(ConnectionEnd::HandshakeTimeOut);
-                    self.timers = Timers::default();
-                }
+                Timer::Handshake => self.finish(ConnectionEnd::HandshakeTimeOut),
                 Timer::PeerSilent => {
                     let text = "nothing was received for twice the idle-time-out";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
@@ -653,7 +646,8 @@ impl Connection {
             self.send_header();
         }
         if self.state.sent < Stage::Open && self.send_open().is_err() {
-            self.state.over = true;
+            // A close cannot be the first frame.
+            return self.finish(end);
         }
         self.state.discarding = true;
         self.send_close(Some(error));
@@ -692,6 +686,13 @@ impl Connection {
             self.end_everything(Ended::Below);
             self.events.push_back(Event::Closed(end));
         }
+    }
+
+    /// Nothing is waited for any more.
+    pub(crate) fn finish(&mut self, end: ConnectionEnd) {
+        self.state.over = true;
+        self.timers = Timers::default();
+        self.tell_end(end);
     }
 
     fn end_everything(&mut self, end: Ended) {

@@ -62,7 +62,7 @@ impl Connection {
             self.violation(Violation::Framing(error), None, None);
             // Nothing behind it can be told apart either; the peer's close will never be seen.
             input.clear();
-            self.state.over = true;
+            self.finish(ConnectionEnd::Violation(Violation::Framing(error)));
         }
     }
 
@@ -93,8 +93,7 @@ impl Connection {
                 if self.state.sent < Stage::Header {
                     self.send_header();
                 }
-                self.state.over = true;
-                self.tell_end(ConnectionEnd::Violation(Violation::ProtocolHeader));
+                self.finish(ConnectionEnd::Violation(Violation::ProtocolHeader));
             }
         }
     }
@@ -186,9 +185,7 @@ impl Connection {
         if self.state.sent < Stage::Close {
             self.close(None);
         }
-        self.state.over = true;
-        self.tell_end(end);
-        self.timers = Default::default();
+        self.finish(end);
     }
 
     fn handle_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
