@@ -107,6 +107,8 @@ impl Connection {
         if frame.body.is_empty() {
             if self.state.received < Stage::Open {
                 self.violation(Violation::ConnectionState("an empty frame"), None, None);
+            } else if channel.0 > self.config.channel_max {
+                self.violation(Violation::ChannelMax, None, None);
             }
             return;
         }
@@ -125,6 +127,11 @@ impl Connection {
             Ok(true) => {}
             Ok(false) => return,
             Err(violation) => return self.violation(violation, None, None),
+        }
+        if channel.0 > self.config.channel_max
+            && !matches!(performative, Performative::Open(_) | Performative::Close(_))
+        {
+            return self.violation(Violation::ChannelMax, None, None);
         }
         let body = usize::from(frame.header.body_offset);
         match performative {
@@ -189,9 +196,6 @@ impl Connection {
     }
 
     fn handle_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
-        if channel.0 > self.config.channel_max {
-            return self.violation(Violation::ChannelMax, None, None);
-        }
         if self.by_remote_channel(channel).is_some() {
             return self.violation(Violation::ChannelInUse, None, None);
         }
@@ -217,9 +221,6 @@ impl Connection {
 
     /// Hands a frame to the session of its channel, unless it is to be discarded.
     fn in_session(&mut self, channel: Channel, name: &'static str, handle: impl FnOnce(&mut Self, Key)) {
-        if channel.0 > self.config.channel_max {
-            return self.violation(Violation::ChannelMax, None, None);
-        }
         let Some(key) = self.by_remote_channel(channel) else {
             return self.violation(Violation::UnmappedChannel(name), None, None);
         };

@@ -401,3 +401,30 @@ fn h13_a_frame_above_our_limit_is_refused_before_its_body_arrives() {
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(&octets));
     }
 }
+
+#[test]
+fn h12_begin_beyond_channel_max() {
+    for channel in [CHANNEL_MAX + 1, u16::MAX] {
+        refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &begin()));
+        refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &answer(0)));
+        refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &flow()));
+        refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &end()));
+    }
+    let mut scene = Scene::new(Wire::Whole);
+    scene.peer.send(CHANNEL_MAX, &begin());
+    assert!(matches!(scene.peer.events()[..], [Event::Session(_, SessionEvent::Incoming)]));
+}
+
+#[test]
+fn h12_empty_frames_on_any_channel() {
+    let empty = |channel: u16| [&[0, 0, 0, 8, 2, 0][..], &channel.to_be_bytes()].concat();
+    let mut scene = Scene::new(Wire::Octets);
+    for channel in 0..=CHANNEL_MAX {
+        scene.peer.octets(&empty(channel));
+    }
+    // An extended header is skipped.
+    scene.peer.octets(&[0, 0, 0, 12, 3, 0, 0, 0, 1, 2, 3, 4]);
+    assert_eq!(scene.peer.told(), NOTHING);
+    scene.session_one_works();
+    refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(&empty(CHANNEL_MAX + 1)));
+}
