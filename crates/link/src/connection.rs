@@ -574,7 +574,8 @@ impl Connection {
     }
 
     fn send_begin(&mut self, key: Key) -> Result<(), CommandError> {
-        let most = self.remote_open.as_ref().map_or(u16::MAX, |open| open.channel_max.0);
+        // Before the peer's open only channel 0 may be counted on. §2.4.1
+        let most = self.remote_open.as_ref().map_or(0, |open| open.channel_max.0);
         let at = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
         let channel = u16::try_from(at).ok().filter(|channel| *channel <= most).ok_or(CommandError::NoChannel)?;
         let begin = self.sessions.get(key).map(Session::begin).ok_or(CommandError::Gone)?;

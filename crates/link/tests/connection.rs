@@ -428,3 +428,16 @@ fn h12_empty_frames_on_any_channel() {
     scene.session_one_works();
     refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(&empty(CHANNEL_MAX + 1)));
 }
+
+#[test]
+fn h13_before_the_peers_open_the_least_is_assumed() {
+    let mut config = config();
+    config.hostname = Some("x".repeat(600).into());
+    let refused = amqp10_link::Connection::client(config, std::time::Instant::now());
+    assert!(matches!(refused, Err(CommandError::FrameTooLarge(_))), "{refused:?}");
+
+    let mut peer = Script::silent_client(support::scene::config());
+    peer.engine.begin(session_config()).unwrap();
+    assert_eq!(peer.engine.begin(session_config()), Err(CommandError::NoChannel), "channel 0 is all there is");
+    assert_eq!(peer.told(), ["header", "0 open", "0 begin"]);
+}
