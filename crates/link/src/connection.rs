@@ -7,6 +7,8 @@ use amqp10_codec::{
     MIN_MAX_FRAME_SIZE, Milliseconds, Open, ProtocolHeader, Role, encode_frame,
 };
 
+use bytes::Bytes;
+
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 use crate::link::Link;
 use crate::output::Output;
@@ -32,6 +34,8 @@ pub struct Connection {
     pub(crate) peer_max_frame: u32,
     /// Frames that go before everything else, already encoded.
     pub(crate) control: Output,
+    /// Frames that came before our open was out; nothing may be answered until it is.
+    pub(crate) early: Vec<Bytes>,
     pub(crate) sessions: Slots<Session>,
     pub(crate) links: Slots<Link>,
     /// Sessions by our channel.
@@ -108,6 +112,7 @@ impl Connection {
             remote_open: None,
             peer_max_frame: MIN_MAX_FRAME_SIZE,
             control: Output::new(),
+            early: Vec::new(),
             sessions: Slots::default(),
             links: Slots::default(),
             channels: Vec::new(),
@@ -150,6 +155,7 @@ impl Connection {
         self.config = config;
         self.send_open()?;
         self.opened();
+        self.handle_early();
         Ok(())
     }
 
@@ -163,6 +169,7 @@ impl Connection {
         }
         self.send_open()?;
         self.close(Some(error));
+        self.handle_early();
         Ok(())
     }
 
@@ -693,6 +700,7 @@ impl Connection {
     pub(crate) fn finish(&mut self, end: ConnectionEnd) {
         self.state.over = true;
         self.timers = Timers::default();
+        self.early.clear();
         self.tell_end(end);
     }
 

@@ -21,6 +21,9 @@ use crate::{Outcome, Replenish};
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
 
+/// Octets of frames that are kept for a peer that does not wait for our open.
+const MAX_EARLY_OCTETS: usize = 64 * 1024;
+
 impl Connection {
     /// Takes every whole frame off the front of `input`; a partial frame stays where it is.
     ///
@@ -48,21 +51,51 @@ impl Connection {
         if whole > 0 {
             self.restart_silence();
         }
-        let mut frames = input.split_to(whole).freeze();
-        while let Ok(Some(frame)) = next_frame(&frames, limit) {
+        if whole > 0 {
+            self.handle_frames(input.split_to(whole).freeze());
+        }
+        if self.state.is_over() {
+            input.clear();
+        } else if let Some(error) = broken {
+            self.violation(Violation::Framing(error), None, None);
+            // Nothing behind it can be told apart either; the peer's close will never be seen.
+            input.clear();
+            self.finish(ConnectionEnd::Violation(Violation::Framing(error)));
+        }
+    }
+
+    /// Handles frames that are whole and whose headers are legal.
+    fn handle_frames(&mut self, mut frames: Bytes) {
+        while let Ok(Some(frame)) = next_frame(&frames, u32::MAX) {
+            if self.state.waits_for_our_open() {
+                return self.keep_early(frames);
+            }
             self.handle_frame(&frames, frame);
             if self.state.is_over() {
-                input.clear();
                 return;
             }
             let size = frame.header.size as usize;
             frames = frames.slice(size..);
         }
-        if let Some(error) = broken {
-            self.violation(Violation::Framing(error), None, None);
-            // Nothing behind it can be told apart either; the peer's close will never be seen.
-            input.clear();
-            self.finish(ConnectionEnd::Violation(Violation::Framing(error)));
+    }
+
+    /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
+    fn keep_early(&mut self, frames: Bytes) {
+        let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
+        if held > MAX_EARLY_OCTETS {
+            self.early.clear();
+            return self.violation(Violation::EarlyFrames, None, None);
+        }
+        // A copy, so that a few octets do not pin a large buffer.
+        self.early.push(Bytes::copy_from_slice(&frames));
+    }
+
+    /// Our open is out: handles what came before.
+    pub(crate) fn handle_early(&mut self) {
+        for frames in std::mem::take(&mut self.early) {
+            if !self.state.is_over() {
+                self.handle_frames(frames);
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Violation {
     ConnectionState(&'static str),
     /// An open or close on another channel than 0. §2.4.1
     OpenChannel,
+    /// More octets behind the open than are kept until it is answered. §2.4.2
+    EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
     /// A channel above our channel-max. §2.7.1
@@ -106,7 +108,7 @@ impl Violation {
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -119,6 +121,7 @@ impl Violation {
             | Self::SaslFrame
             | Self::ConnectionState(_)
             | Self::OpenChannel
+            | Self::EarlyFrames
             | Self::MaxFrameSize
             | Self::ChannelMax
             | Self::UnmappedChannel(_)
@@ -162,6 +165,7 @@ impl fmt::Display for Violation {
                 write!(f, "{name} is not permitted in this state of the connection (§2.4.6)")
             }
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
+            Self::EarlyFrames => f.write_str("too much was sent before the open was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
             Self::UnmappedChannel(name) => {

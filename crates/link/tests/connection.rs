@@ -441,3 +441,57 @@ fn h13_before_the_peers_open_the_least_is_assumed() {
     assert_eq!(peer.engine.begin(session_config()), Err(CommandError::NoChannel), "channel 0 is all there is");
     assert_eq!(peer.told(), ["header", "0 open", "0 begin"]);
 }
+
+#[test]
+fn h12_frames_before_our_open_wait_for_it() {
+    for wire in [Wire::Whole, Wire::Octets] {
+        let mut peer = Script::silent_server(config());
+        peer.wire = wire;
+        peer.header();
+        let attach = sender("link", 5);
+        peer.octets(&[frame(0, &open()), frame(10, &begin()), frame(10, &attach), frame(10, &end())].concat());
+        assert_eq!(peer.events(), [Event::Incoming]);
+        assert_eq!(peer.told(), ["header"]);
+        peer.engine.accept(config()).unwrap();
+        let told = peer.events();
+        let [
+            Event::Opened,
+            Event::Session(session, SessionEvent::Incoming),
+            Event::Link(link, LinkEvent::Incoming),
+            Event::Link(gone, LinkEvent::Detached { closed: false, end: Ended::Below }),
+            Event::Session(ended, SessionEvent::Ended(Ended::Remote(None))),
+        ] = told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((session, link), (ended, gone));
+        assert_eq!(peer.told(), ["0 open", "0 begin for 10", "0 end"]);
+    }
+}
+
+#[test]
+fn h12_frames_before_our_open_are_bounded() {
+    let mut peer = Script::silent_server(config());
+    peer.header();
+    peer.send(0, &open());
+    for _ in 0..10_000 {
+        peer.send(10, &begin());
+    }
+    assert_eq!(peer.told(), ["header", "0 open", "0 close amqp:resource-limit-exceeded"]);
+    let told = peer.events();
+    assert_eq!(told, [Event::Incoming, Event::Closed(ConnectionEnd::Violation(Violation::EarlyFrames))]);
+    assert!(peer.engine.accept(config()).is_err());
+}
+
+#[test]
+fn h18_a_close_before_our_open_is_answered_with_open_and_close() {
+    let mut peer = Script::silent_server(config());
+    peer.header();
+    peer.send(0, &open());
+    peer.send(0, &amqp10_codec::Close { error: Some(problem()) });
+    peer.events();
+    let _ = peer.engine.accept(config());
+    assert_eq!(peer.told(), ["header", "0 open", "0 close"]);
+    assert_eq!(peer.events().last(), Some(&Event::Closed(ConnectionEnd::Remote(Some(problem())))));
+    assert!(peer.engine.is_closed());
+}
