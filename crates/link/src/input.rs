@@ -21,6 +21,9 @@ use crate::{Outcome, Replenish};
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
 
+/// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
+const MIN_IDLE_TIME_OUT: u32 = 10;
+
 /// Octets of frames that are kept for a peer that does not wait for our open.
 const MAX_EARLY_OCTETS: usize = 64 * 1024;
 
@@ -202,6 +205,9 @@ impl Connection {
         }
         if open.max_frame_size < MIN_MAX_FRAME_SIZE {
             return self.violation(Violation::MaxFrameSize, None, None);
+        }
+        if open.idle_time_out.is_some_and(|time| (1..MIN_IDLE_TIME_OUT).contains(&time.0)) {
+            return self.violation(Violation::IdleTimeOut, None, None);
         }
         self.peer_max_frame = open.max_frame_size;
         self.remote_open = Some(Box::new(open.into_owned()));

@@ -35,6 +35,8 @@ pub enum Violation {
     EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
+    /// An idle-time-out below 10 ms, too short to keep up with. §2.4.5
+    IdleTimeOut,
     /// A channel above our channel-max. §2.7.1
     ChannelMax,
     /// A frame on a channel on which no session was begun. §2.5.1
@@ -90,7 +92,9 @@ impl Violation {
             Self::ChannelMax | Self::HandleMax => ErrorCondition::FRAMING_ERROR,
             Self::Decode(_) => ErrorCondition::DECODE_ERROR,
             Self::ConnectionState(_) | Self::SessionState(_) => ErrorCondition::ILLEGAL_STATE,
-            Self::OpenChannel | Self::UnmappedChannel(_) | Self::ChannelInUse => ErrorCondition::NOT_ALLOWED,
+            Self::OpenChannel | Self::IdleTimeOut | Self::UnmappedChannel(_) | Self::ChannelInUse => {
+                ErrorCondition::NOT_ALLOWED
+            }
             Self::UnknownRemoteChannel => ErrorCondition::NOT_FOUND,
             Self::MaxFrameSize
             | Self::NextIncomingId
@@ -123,6 +127,7 @@ impl Violation {
             | Self::OpenChannel
             | Self::EarlyFrames
             | Self::MaxFrameSize
+            | Self::IdleTimeOut
             | Self::ChannelMax
             | Self::UnmappedChannel(_)
             | Self::ChannelInUse
@@ -167,6 +172,7 @@ impl fmt::Display for Violation {
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
             Self::EarlyFrames => f.write_str("too much was sent before the open was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
+            Self::IdleTimeOut => f.write_str("an idle-time-out below 10 ms cannot be kept up with (§2.4.5)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
             Self::UnmappedChannel(name) => {
                 write!(f, "{name} on a channel without a session (§2.5.1)")

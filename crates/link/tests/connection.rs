@@ -2,7 +2,9 @@
 
 mod support;
 
-use amqp10_codec::{Begin, Channel, Flow, Handle, Open, Performative, ProtocolHeader, ProtocolId, Role, Source};
+use amqp10_codec::{
+    Begin, Channel, Flow, Handle, Milliseconds, Open, Performative, ProtocolHeader, ProtocolId, Role, Source,
+};
 use amqp10_link::{
     CommandError, ConnectionEnd, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, SessionEvent, Violation,
 };
@@ -399,6 +401,14 @@ fn h13_a_frame_above_our_limit_is_refused_before_its_body_arrives() {
     }
     for octets in [[0, 0, 0, 7], [0, 0, 0, 0]] {
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(&octets));
+    }
+}
+
+#[test]
+fn h12_idle_time_out_tiny() {
+    for millis in [1, 9] {
+        let idle_time_out = Some(Milliseconds(millis));
+        refused_opening("amqp:not-allowed", |peer| peer.send(0, &Open { idle_time_out, ..open() }));
     }
 }
 
