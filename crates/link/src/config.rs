@@ -19,7 +19,7 @@ pub struct Config {
     pub max_frame_size: u32,
     /// The highest channel number the peer may use. Default: 255.
     pub channel_max: u16,
-    /// Half of the silence after which the peer is given up, as told to it; `None` for never. Default: 60 s.
+    /// Half of the silence after which the peer is given up, as told to it; `None` or less than 1 ms for never. Default: 60 s.
     pub idle_time_out: Option<Duration>,
     /// What own heartbeats are measured by.
     pub heartbeat_pace: HeartbeatPace,
@@ -62,6 +62,11 @@ impl Config {
             desired_capabilities: Multiple::default(),
             properties: None,
         }
+    }
+
+    /// The idle-time-out, unless it would be told as 0, which means none. §2.7.1
+    pub(crate) fn bears_silence_for(&self) -> Option<Duration> {
+        self.idle_time_out.filter(|time| time.as_millis() > 0)
     }
 }
 

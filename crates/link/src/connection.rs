@@ -556,7 +556,7 @@ impl Connection {
             hostname: config.hostname.clone(),
             max_frame_size: config.max_frame_size.max(MIN_MAX_FRAME_SIZE),
             channel_max: Channel(config.channel_max),
-            idle_time_out: config.idle_time_out.map(millis),
+            idle_time_out: config.bears_silence_for().map(millis),
             offered_capabilities: config.offered_capabilities.clone(),
             desired_capabilities: config.desired_capabilities.clone(),
             properties: config.properties.clone(),
@@ -817,7 +817,7 @@ impl Connection {
     #[inline]
     pub(crate) fn restart_silence(&mut self) {
         if self.state.sent == Stage::Open && self.state.received == Stage::Open {
-            let limit = self.config.idle_time_out.and_then(|time| time.checked_mul(2));
+            let limit = self.config.bears_silence_for().and_then(|time| time.checked_mul(2));
             self.timers.set(Timer::PeerSilent, limit.and_then(|limit| self.now.checked_add(limit)));
         }
     }
@@ -833,7 +833,7 @@ impl Connection {
         let peer = announced.map(|time| Duration::from_millis(time.0.into()));
         let limit = match self.config.heartbeat_pace {
             HeartbeatPace::Peer => peer,
-            HeartbeatPace::Both => [peer, self.config.idle_time_out].into_iter().flatten().min(),
+            HeartbeatPace::Both => [peer, self.config.bears_silence_for()].into_iter().flatten().min(),
         };
         self.timers.set(Timer::Heartbeat, limit.and_then(|limit| now.checked_add(limit.checked_div(2)?)));
     }
