@@ -44,6 +44,8 @@ pub struct Connection {
     pub(crate) remote_channels: Vec<Option<Key>>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) timers: Timers,
+    /// Deadlines set by a command, which knows no time, are set anew with the next instant told.
+    pub(crate) timers_due: bool,
     pub(crate) heartbeat_due: bool,
     /// Begins and attaches of the peer that wait for an answer, oldest first.
     unanswered: VecDeque<(Instant, Unanswered)>,
@@ -119,6 +121,7 @@ impl Connection {
             remote_channels: Vec::new(),
             events: VecDeque::new(),
             timers,
+            timers_due: false,
             heartbeat_due: false,
             unanswered: VecDeque::new(),
             end_told: false,
@@ -213,7 +216,7 @@ impl Connection {
 
     /// The octets ended.
     pub fn handle_eof(&mut self, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         if !self.state.is_over() {
             self.finish(if self.state.sent == Stage::Close { ConnectionEnd::Local } else { ConnectionEnd::Eof });
         }
@@ -221,7 +224,7 @@ impl Connection {
 
     /// A deadline has passed. Early and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
                 Timer::Handshake => self.finish(ConnectionEnd::HandshakeTimeOut),
@@ -577,7 +580,25 @@ impl Connection {
         self.heartbeat_due = false;
         self.timers.set(Timer::Heartbeat, None);
         self.timers.set(Timer::PeerSilent, None);
+        self.await_close();
+        self.timers_due = true;
+    }
+
+    fn await_close(&mut self) {
         self.timers.set(Timer::Handshake, self.now.checked_add(self.config.handshake_time_out));
+    }
+
+    /// Takes the time, from which deadlines set by a command run.
+    #[inline]
+    pub(crate) fn set_time(&mut self, now: Instant) {
+        self.now = now;
+        if std::mem::take(&mut self.timers_due) {
+            match self.state.sent {
+                _ if self.state.is_over() => {}
+                Stage::Close => self.await_close(),
+                _ => self.restart_silence(),
+            }
+        }
     }
 
     fn send_begin(&mut self, key: Key) -> Result<(), CommandError> {
@@ -810,6 +831,7 @@ impl Connection {
         self.timers.set(Timer::Handshake, None);
         self.restart_silence();
         self.restart_heartbeat(self.now);
+        self.timers_due = true;
         self.events.push_back(Event::Opened);
     }
 

@@ -32,7 +32,7 @@ impl Connection {
     ///
     /// All whole frames are frozen once, and payloads are slices of that, so nothing is copied.
     pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         if self.state.received == Stage::Nothing && !self.state.is_over() {
             self.handle_header(input);
         }

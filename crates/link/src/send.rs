@@ -25,6 +25,7 @@ impl Connection {
     ///
     /// `now` restarts the heartbeat: what is polled is taken to leave at once.
     pub fn poll_output(&mut self, out: &mut Output, max: usize, now: Instant) -> bool {
+        self.set_time(now);
         let before = out.len();
         out.append(&mut self.control);
         if self.state.may_send() {

@@ -505,3 +505,19 @@ fn h18_a_close_before_our_open_is_answered_with_open_and_close() {
     assert_eq!(peer.events().last(), Some(&Event::Closed(ConnectionEnd::Remote(Some(problem())))));
     assert!(peer.engine.is_closed());
 }
+
+#[test]
+fn h18_a_close_after_a_long_silence_waits_for_its_answer() {
+    let mut config = config();
+    config.idle_time_out = None;
+    let mut peer = Script::client(config.clone(), open());
+    // The engine is not told that an hour passes.
+    peer.now += std::time::Duration::from_secs(3600);
+    peer.engine.close(None);
+    assert_eq!(peer.told(), ["0 close"]);
+    assert_eq!(peer.engine.poll_timeout(), Some(peer.now + config.handshake_time_out));
+    peer.engine.handle_timeout(peer.now);
+    assert_eq!(peer.events(), []);
+    peer.send(0, &close());
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
+}

@@ -242,3 +242,34 @@ fn h19_an_application_that_takes_nothing_for_an_hour() {
     let mut end = pair.client.receiver(receiver).unwrap();
     assert_eq!(std::iter::from_fn(|| end.next_delivery()).count(), 10);
 }
+
+#[test]
+fn h19_no_heartbeat_before_open_or_after_close() {
+    let mut config = idle(Some(4 * SECOND));
+    config.heartbeat_pace = HeartbeatPace::Both;
+    let mut peer = Script::silent_server(config.clone());
+    peer.advance(10 * SECOND);
+    assert_eq!(peer.told(), NOTHING);
+    peer.header();
+    peer.send(0, &wants(4 * SECOND));
+    assert_eq!(peer.told(), ["header"]);
+    peer.advance(10 * SECOND);
+    assert_eq!(peer.told(), NOTHING);
+    peer.engine.accept(config.clone()).unwrap();
+    assert_eq!(peer.told(), ["0 open"]);
+    peer.advance(2 * SECOND);
+    assert_eq!(peer.heartbeats(), 1);
+
+    peer.engine.close(None);
+    assert_eq!(peer.told(), ["0 close"]);
+    peer.advance(HOUR);
+    assert_eq!(peer.told(), NOTHING);
+
+    // A heartbeat that is due when the close is.
+    let mut peer = Script::client(config, wants(4 * SECOND));
+    peer.now += 3 * SECOND;
+    peer.engine.handle_timeout(peer.now);
+    peer.engine.close(None);
+    assert_eq!(peer.told(), ["0 close"]);
+    assert_eq!(peer.heartbeats(), 0);
+}
