@@ -227,7 +227,15 @@ impl Connection {
         self.set_time(now);
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
-                Timer::Handshake => self.finish(ConnectionEnd::HandshakeTimeOut),
+                Timer::Handshake => {
+                    if self.state.sent == Stage::Open || self.state.received > Stage::Nothing {
+                        // Somebody is there to be told why.
+                        let text = "the connection was not opened in time";
+                        let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text);
+                        self.fail(ConnectionEnd::HandshakeTimeOut, error);
+                    }
+                    self.finish(ConnectionEnd::HandshakeTimeOut);
+                }
                 Timer::PeerSilent => {
                     let text = "nothing was received for twice the idle-time-out";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));

@@ -273,3 +273,31 @@ fn h19_no_heartbeat_before_open_or_after_close() {
     assert_eq!(peer.told(), ["0 close"]);
     assert_eq!(peer.heartbeats(), 0);
 }
+
+#[test]
+fn h19_silence_before_the_opens_ends_in_time() {
+    // A client has sent its open, so it can say why it goes.
+    let mut peer = Script::silent_client(config());
+    assert_eq!(peer.told(), ["header", "0 open"]);
+    peer.advance(config().handshake_time_out);
+    assert_eq!(peer.told(), ["0 close amqp:resource-limit-exceeded"]);
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::HandshakeTimeOut)]);
+    assert!(peer.engine.is_closed());
+
+    // So can a server whose application did not answer the open.
+    let mut peer = Script::silent_server(config());
+    peer.header();
+    peer.send(0, &open());
+    peer.advance(config().handshake_time_out);
+    assert_eq!(peer.told(), ["header", "0 open", "0 close amqp:resource-limit-exceeded"]);
+    assert_eq!(peer.events(), [Event::Incoming, Event::Closed(ConnectionEnd::HandshakeTimeOut)]);
+    assert!(peer.engine.is_closed());
+
+    // One that heard nothing has nobody to tell.
+    let mut peer = Script::silent_server(config());
+    peer.octets(b"AMQP");
+    peer.advance(config().handshake_time_out);
+    assert_eq!(peer.told(), NOTHING);
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::HandshakeTimeOut)]);
+    assert!(peer.engine.is_closed());
+}
