@@ -590,3 +590,22 @@ impl Scene {
         self.session_two_works();
     }
 }
+
+#[test]
+fn a_session_that_lets_the_peer_use_any_handle() {
+    let mut peer = Script::client(config(), open());
+    let mut config = session_config();
+    config.handle_max = Handle(u32::MAX);
+    peer.engine.begin(config).unwrap();
+    peer.send(10, &answer(0));
+    for (name, handle) in [("a", u32::MAX), ("b", 5), ("c", u32::MAX - 1)] {
+        peer.send(10, &sender(name, handle));
+    }
+    let told = peer.events();
+    let incoming = |event: &&Event| matches!(event, Event::Link(_, LinkEvent::Incoming));
+    assert_eq!(told.iter().filter(incoming).count(), 3);
+    peer.send(10, &detach(u32::MAX, true));
+    assert_eq!(peer.told()[1], "0 attach a handle 0 null");
+    peer.send(10, &detach(u32::MAX, true));
+    assert_eq!(peer.told().last().unwrap(), "0 end amqp:session:unattached-handle");
+}
