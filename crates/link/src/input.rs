@@ -472,14 +472,13 @@ impl Connection {
                         continue;
                     };
                     let Some(end) = link.sender() else { continue };
+                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
+                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
+                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
+                    }
                     if disposition.settled {
                         end.forget(entry.delivery);
                         session.outgoing.remove(entry.id);
-                    }
-                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    end.outcomes.push_back(Outcome { key, state: state.clone(), settled: disposition.settled });
-                    if !std::mem::replace(&mut end.outcomes_told, true) {
-                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                 }
             }

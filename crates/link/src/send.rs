@@ -123,11 +123,10 @@ impl Connection {
                 if more {
                     session.senders.push_back(key);
                 }
-                if let Some(outcome) = sent.settled {
-                    sender.outcomes.push_back(outcome);
-                    if !std::mem::replace(&mut sender.outcomes_told, true) {
-                        self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
-                    }
+                if let Some(outcome) = sent.settled
+                    && sender.tell(outcome)
+                {
+                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
             if sent.frame {
