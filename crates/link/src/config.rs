@@ -78,7 +78,7 @@ pub struct SessionConfig {
     pub incoming_window: u32,
     /// How many transfers we say that we may send. Default: 2,048.
     pub outgoing_window: u32,
-    /// The transfer-id of the first transfer sent. Default: 0.
+    /// The transfer-id of the first transfer sent, and the delivery-id of the first delivery. Default: 0.
     pub next_outgoing_id: TransferNumber,
     /// The highest handle the peer may use. Default: 255.
     pub handle_max: Handle,

@@ -3,8 +3,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use amqp10_codec::{
-    Attach, Begin, Channel, Close, Detach, Encode, End, Error, ErrorCondition, FrameType, Handle, IntoOwned,
-    MIN_MAX_FRAME_SIZE, Milliseconds, Open, ProtocolHeader, Role, encode_frame,
+    Attach, Begin, Channel, Close, DeliveryNumber, Detach, Encode, End, Error, ErrorCondition, FrameType, Handle,
+    IntoOwned, MIN_MAX_FRAME_SIZE, Milliseconds, Open, ProtocolHeader, Role, encode_frame,
 };
 
 use bytes::Bytes;
@@ -313,6 +313,7 @@ impl Connection {
             return Err(CommandError::NotWaiting);
         }
         session.next_outgoing_id = config.next_outgoing_id;
+        session.next_delivery_id = DeliveryNumber(config.next_outgoing_id.0);
         session.incoming_left = config.incoming_window;
         session.config = config;
         self.send_begin(id.0)?;

@@ -89,7 +89,7 @@ impl Session {
             next_incoming_id: None,
             incoming_left: config.incoming_window,
             remote_incoming_window: 0,
-            next_delivery_id: DeliveryNumber(0),
+            next_delivery_id: DeliveryNumber(config.next_outgoing_id.0),
             next_incoming_delivery: None,
             held: 0,
             handles: Vec::new(),

@@ -232,6 +232,31 @@ fn h16_incoming_ids_and_dispositions_across_the_wrap() {
 }
 
 #[test]
+fn h16_outgoing_ids_and_dispositions_across_the_wrap() {
+    let mut start = session_config();
+    start.next_outgoing_id = TransferNumber(u32::MAX - 2);
+    let (mut peer, _, link) = sending_session(512, start);
+    let granted = Flow { next_incoming_id: Some(TransferNumber(u32::MAX - 2)), ..credit(5, 0, 300) };
+    peer.send(10, &Flow { incoming_window: 300, ..granted });
+    let keys: Vec<_> = (0..300).map(|_| send(&mut peer, link, 1)).collect();
+    let ids = peer.told();
+    assert_eq!(
+        ids[..4],
+        [4294967293, 4294967294, 4294967295_u32, 0].map(|id| format!("0 transfer handle 0 id {id} of 1"))
+    );
+    peer.events();
+    peer.send(10, &disposition(Role::Receiver, u32::MAX - 1, 200, true));
+    let mut sender = peer.engine.sender(link).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| sender.next_outcome()).map(|outcome| outcome.key).collect();
+    assert_eq!(told, keys[1..=203]);
+    peer.send(10, &disposition(Role::Receiver, u32::MAX - 2, 296, true));
+    let mut sender = peer.engine.sender(link).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| sender.next_outcome()).map(|outcome| outcome.key).collect();
+    assert_eq!(told, [&keys[..1], &keys[204..]].concat());
+    assert!(sender.unsettled().is_empty());
+}
+
+#[test]
 fn h16_hundreds_of_deliveries_across_every_wrap() {
     for wire in WIRES {
         let mut pair = Pair::opened(config(), config());
