@@ -19,7 +19,7 @@ pub struct Config {
     pub max_frame_size: u32,
     /// The highest channel number the peer may use. Default: 255.
     pub channel_max: u16,
-    /// Half of the silence after which the peer is given up, as told to it; `None` for never. Default: 60 s.
+    /// Half of the silence after which the peer is given up, as told to it; `None` or less than 1 ms for never. Default: 60 s.
     pub idle_time_out: Option<Duration>,
     /// The silence after which the peer is given up, if that is not twice [`idle_time_out`](Self::idle_time_out): for rules stricter
     /// than §2.4.5. Default: `None`.
@@ -67,6 +67,11 @@ impl Config {
             properties: None,
         }
     }
+
+    /// The idle-time-out, unless it would be told as 0, which means none. §2.7.1
+    pub(crate) fn bears_silence_for(&self) -> Option<Duration> {
+        self.idle_time_out.filter(|time| time.as_millis() > 0)
+    }
 }
 
 /// One end of a session. §2.5
@@ -77,7 +82,7 @@ pub struct SessionConfig {
     pub incoming_window: u32,
     /// How many transfers we say that we may send. Default: 2,048.
     pub outgoing_window: u32,
-    /// The transfer-id of the first transfer sent. Default: 0.
+    /// The transfer-id of the first transfer sent, and the delivery-id of the first delivery. Default: 0.
     pub next_outgoing_id: TransferNumber,
     /// The highest handle the peer may use. Default: 255.
     pub handle_max: Handle,

@@ -3,9 +3,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use amqp10_codec::{
-    Attach, Begin, Channel, Close, Detach, Encode, End, Error, ErrorCondition, FrameType, Handle, IntoOwned,
-    MIN_MAX_FRAME_SIZE, Milliseconds, Open, ProtocolHeader, Role, encode_frame,
+    Attach, Begin, Channel, Close, DeliveryNumber, Detach, Encode, End, Error, ErrorCondition, FrameType, Handle,
+    IntoOwned, MIN_MAX_FRAME_SIZE, Milliseconds, Open, ProtocolHeader, Role, encode_frame,
 };
+
+use bytes::Bytes;
 
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 use crate::link::Link;
@@ -32,6 +34,8 @@ pub struct Connection {
     pub(crate) peer_max_frame: u32,
     /// Frames that go before everything else, already encoded.
     pub(crate) control: Output,
+    /// Frames that came before our open was out; nothing may be answered until it is.
+    pub(crate) early: Vec<Bytes>,
     pub(crate) sessions: Slots<Session>,
     pub(crate) links: Slots<Link>,
     /// Sessions by our channel.
@@ -40,6 +44,8 @@ pub struct Connection {
     pub(crate) remote_channels: Vec<Option<Key>>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) timers: Timers,
+    /// Deadlines set by a command, which knows no time, are set anew with the next instant told.
+    pub(crate) timers_due: bool,
     pub(crate) heartbeat_due: bool,
     /// Begins and attaches of the peer that wait for an answer, oldest first.
     unanswered: VecDeque<(Instant, Unanswered)>,
@@ -108,12 +114,14 @@ impl Connection {
             remote_open: None,
             peer_max_frame: MIN_MAX_FRAME_SIZE,
             control: Output::new(),
+            early: Vec::new(),
             sessions: Slots::default(),
             links: Slots::default(),
             channels: Vec::new(),
             remote_channels: Vec::new(),
             events: VecDeque::new(),
             timers,
+            timers_due: false,
             heartbeat_due: false,
             unanswered: VecDeque::new(),
             end_told: false,
@@ -150,6 +158,7 @@ impl Connection {
         self.config = config;
         self.send_open()?;
         self.opened();
+        self.handle_early();
         Ok(())
     }
 
@@ -163,6 +172,7 @@ impl Connection {
         }
         self.send_open()?;
         self.close(Some(error));
+        self.handle_early();
         Ok(())
     }
 
@@ -195,8 +205,7 @@ impl Connection {
         }
         if self.state.sent < Stage::Open {
             // Not even an open was answered: there is nothing to close but the stream.
-            self.state.over = true;
-            self.tell_end(ConnectionEnd::Local);
+            self.finish(ConnectionEnd::Local);
             return;
         }
         self.flush_sessions();
@@ -207,30 +216,31 @@ impl Connection {
 
     /// The octets ended.
     pub fn handle_eof(&mut self, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         if !self.state.is_over() {
-            self.state.over = true;
-            self.tell_end(if self.state.sent == Stage::Close { ConnectionEnd::Local } else { ConnectionEnd::Eof });
+            self.finish(if self.state.sent == Stage::Close { ConnectionEnd::Local } else { ConnectionEnd::Eof });
         }
-        self.timers = Timers::default();
     }
 
     /// A deadline has passed. Early and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
                 Timer::Handshake => {
-                    self.state.over = true;
-                    self.tell_end(ConnectionEnd::HandshakeTimeOut);
-                    self.timers = Timers::default();
+                    if self.state.sent == Stage::Open || self.state.received > Stage::Nothing {
+                        // Somebody is there to be told why.
+                        let text = "the connection was not opened in time";
+                        let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text);
+                        self.fail(ConnectionEnd::HandshakeTimeOut, error);
+                    }
+                    self.finish(ConnectionEnd::HandshakeTimeOut);
                 }
                 Timer::PeerSilent => {
                     let text = "nothing was received for too long (idle-time-out)";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
                     // A peer that says nothing will not answer the close either.
-                    self.state.over = true;
-                    self.timers = Timers::default();
+                    self.finish(ConnectionEnd::IdleTimeOut);
                 }
                 Timer::Heartbeat => self.heartbeat_due = self.state.may_send(),
                 Timer::Answer => self.refuse_unanswered(),
@@ -305,6 +315,7 @@ impl Connection {
             return Err(CommandError::NotWaiting);
         }
         session.next_outgoing_id = config.next_outgoing_id;
+        session.next_delivery_id = DeliveryNumber(config.next_outgoing_id.0);
         session.incoming_left = config.incoming_window;
         session.config = config;
         self.send_begin(id.0)?;
@@ -415,6 +426,7 @@ impl Connection {
         link.receive_attach(&remote);
         link.remote_attach = Some(Box::new(remote));
         if let Some(place) = self.links.get_mut(id.0) {
+            link.take_early_flow(place);
             *place = link;
         }
         self.send_attach(id.0, config)?;
@@ -490,18 +502,22 @@ impl Connection {
         }
     }
 
-    /// Takes the unsettled state of a link that is detached; its name finds nothing from then on.
+    /// Takes the unsettled state of a link whose end was told; its name finds nothing from then on.
     pub fn take_terminus(&mut self, id: LinkId) -> Option<Terminus> {
-        if self.links.get(id.0)?.state != LinkState::Detached {
-            return None;
+        let link = self.links.get_mut(id.0).filter(|link| link.told && !link.abandoned)?;
+        let unsettled = link.unsettled();
+        // Where the peer has not answered our detach yet, its numbers stay taken until it has.
+        link.abandoned = true;
+        if link.state == LinkState::Detached {
+            self.links.remove(id.0);
         }
-        self.links.remove(id.0).map(|link| Terminus { unsettled: link.unsettled() })
+        Some(Terminus { unsettled })
     }
 
     /// A view of a link that receives.
     #[inline]
     pub fn receiver(&mut self, id: LinkId) -> Option<Receiver<'_>> {
-        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver)?;
+        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
         Some(Receiver { key: id.0, link, session })
     }
@@ -509,7 +525,7 @@ impl Connection {
     /// A view of a link that sends.
     #[inline]
     pub fn sender(&mut self, id: LinkId) -> Option<Sender<'_>> {
-        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender)?;
+        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
         Some(Sender { key: id.0, link, session })
     }
@@ -559,7 +575,7 @@ impl Connection {
             hostname: config.hostname.clone(),
             max_frame_size: config.max_frame_size.max(MIN_MAX_FRAME_SIZE),
             channel_max: Channel(config.channel_max),
-            idle_time_out: config.idle_time_out.map(millis),
+            idle_time_out: config.bears_silence_for().map(millis),
             offered_capabilities: config.offered_capabilities.clone(),
             desired_capabilities: config.desired_capabilities.clone(),
             properties: config.properties.clone(),
@@ -580,11 +596,30 @@ impl Connection {
         self.heartbeat_due = false;
         self.timers.set(Timer::Heartbeat, None);
         self.timers.set(Timer::PeerSilent, None);
+        self.await_close();
+        self.timers_due = true;
+    }
+
+    fn await_close(&mut self) {
         self.timers.set(Timer::Handshake, self.now.checked_add(self.config.handshake_time_out));
     }
 
+    /// Takes the time, from which deadlines set by a command run.
+    #[inline]
+    pub(crate) fn set_time(&mut self, now: Instant) {
+        self.now = now;
+        if std::mem::take(&mut self.timers_due) {
+            match self.state.sent {
+                _ if self.state.is_over() => {}
+                Stage::Close => self.await_close(),
+                _ => self.restart_silence(),
+            }
+        }
+    }
+
     fn send_begin(&mut self, key: Key) -> Result<(), CommandError> {
-        let most = self.remote_open.as_ref().map_or(u16::MAX, |open| open.channel_max.0);
+        // Before the peer's open only channel 0 may be counted on. §2.4.1
+        let most = self.remote_open.as_ref().map_or(0, |open| open.channel_max.0);
         let at = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
         let channel = u16::try_from(at).ok().filter(|channel| *channel <= most).ok_or(CommandError::NoChannel)?;
         let begin = self.sessions.get(key).map(Session::begin).ok_or(CommandError::Gone)?;
@@ -656,7 +691,8 @@ impl Connection {
             self.send_header();
         }
         if self.state.sent < Stage::Open && self.send_open().is_err() {
-            self.state.over = true;
+            // A close cannot be the first frame.
+            return self.finish(end);
         }
         self.state.discarding = true;
         self.send_close(Some(error));
@@ -668,7 +704,14 @@ impl Connection {
         tracing::debug!(%violation, "the peer broke a rule");
         match (violation.scope(), session, link) {
             (Scope::Link, Some(session), Some(link)) => {
-                self.send_detach(link, true, Some(violation.to_error()));
+                let unanswered = self.links.get(link).is_some_and(|link| link.handle.is_none());
+                if unanswered && self.refuse_attach(LinkId(link), violation.to_error()).is_err() {
+                    // It cannot even be attached, so that it could be detached.
+                    return self.violation(violation, Some(session), None);
+                }
+                if !unanswered {
+                    self.send_detach(link, true, Some(violation.to_error()));
+                }
                 if let Some(link) = self.links.get_mut(link) {
                     link.state = LinkState::DetachSent;
                 }
@@ -695,6 +738,14 @@ impl Connection {
             self.end_everything(Ended::Below);
             self.events.push_back(Event::Closed(end));
         }
+    }
+
+    /// Nothing is waited for any more.
+    pub(crate) fn finish(&mut self, end: ConnectionEnd) {
+        self.state.over = true;
+        self.timers = Timers::default();
+        self.early.clear();
+        self.tell_end(end);
     }
 
     fn end_everything(&mut self, end: Ended) {
@@ -803,6 +854,7 @@ impl Connection {
         self.timers.set(Timer::Handshake, None);
         self.restart_silence();
         self.restart_heartbeat(self.now);
+        self.timers_due = true;
         self.events.push_back(Event::Opened);
     }
 
@@ -810,7 +862,7 @@ impl Connection {
     #[inline]
     pub(crate) fn restart_silence(&mut self) {
         if self.state.sent == Stage::Open && self.state.received == Stage::Open {
-            let twice = || self.config.idle_time_out.and_then(|time| time.checked_mul(2));
+            let twice = || self.config.bears_silence_for().and_then(|time| time.checked_mul(2));
             let limit = self.config.silence_limit.or_else(twice);
             self.timers.set(Timer::PeerSilent, limit.and_then(|limit| self.now.checked_add(limit)));
         }
@@ -827,7 +879,7 @@ impl Connection {
         let peer = announced.map(|time| Duration::from_millis(time.0.into()));
         let limit = match self.config.heartbeat_pace {
             HeartbeatPace::Peer => peer,
-            HeartbeatPace::Both => [peer, self.config.idle_time_out].into_iter().flatten().min(),
+            HeartbeatPace::Both => [peer, self.config.bears_silence_for()].into_iter().flatten().min(),
         };
         self.timers.set(Timer::Heartbeat, limit.and_then(|limit| now.checked_add(limit.checked_div(2)?)));
     }
@@ -866,8 +918,8 @@ impl Connection {
             return;
         };
         link.state = LinkState::Attached;
-        let (session, abandoned, wants_flow) =
-            (link.session, link.abandoned, link.receiver().is_some_and(|end| end.wants_flow()));
+        let (session, abandoned) = (link.session, link.abandoned);
+        let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;
@@ -876,7 +928,14 @@ impl Connection {
             link.flow_queued = true;
             session.flows.push_back(key);
         }
-        self.events.push_back(Event::Link(LinkId(key), LinkEvent::Attached));
+        let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
+        tell(LinkEvent::Attached);
+        if let Some(end) = link.sender().filter(|end| end.credit > 0) {
+            tell(LinkEvent::Sendable);
+            if end.drain {
+                tell(LinkEvent::Drain);
+            }
+        }
     }
 
     pub(crate) fn set_remote_channel(&mut self, channel: Channel, session: Option<Key>) {

@@ -133,6 +133,8 @@ pub(crate) struct Incoming {
     pub(crate) octets: u64,
     /// Transfers that brought nothing.
     pub(crate) empty_transfers: u32,
+    /// Whether `DeliveryStarted` was told.
+    pub(crate) started: bool,
     /// Whether `DataReady` was told and nothing taken since.
     pub(crate) told: bool,
 }
@@ -175,6 +177,11 @@ impl Ledger {
     #[inline]
     pub(crate) fn push(&mut self, id: DeliveryNumber, link: Key, delivery: Key) {
         self.entries.push_back(Entry { id, link, delivery, live: true });
+    }
+
+    /// Whether `id` comes behind all that is here, the oldest included; a peer that leaps could break the order.
+    pub(crate) fn admits(&self, id: DeliveryNumber) -> bool {
+        self.entries.front().is_none_or(|oldest| oldest.id.precedes(id))
     }
 
     /// The first entry at or behind `id`.

@@ -21,12 +21,18 @@ use crate::{Outcome, Replenish};
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
 
+/// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
+const MIN_IDLE_TIME_OUT: u32 = 10;
+
+/// Octets of frames that are kept for a peer that does not wait for our open.
+const MAX_EARLY_OCTETS: usize = 64 * 1024;
+
 impl Connection {
     /// Takes every whole frame off the front of `input`; a partial frame stays where it is.
     ///
     /// All whole frames are frozen once, and payloads are slices of that, so nothing is copied.
     pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
-        self.now = now;
+        self.set_time(now);
         if self.state.received == Stage::Nothing && !self.state.is_over() {
             self.handle_header(input);
         }
@@ -48,21 +54,51 @@ impl Connection {
         if whole > 0 {
             self.restart_silence();
         }
-        let mut frames = input.split_to(whole).freeze();
-        while let Ok(Some(frame)) = next_frame(&frames, limit) {
+        if whole > 0 {
+            self.handle_frames(input.split_to(whole).freeze());
+        }
+        if self.state.is_over() {
+            input.clear();
+        } else if let Some(error) = broken {
+            self.violation(Violation::Framing(error), None, None);
+            // Nothing behind it can be told apart either; the peer's close will never be seen.
+            input.clear();
+            self.finish(ConnectionEnd::Violation(Violation::Framing(error)));
+        }
+    }
+
+    /// Handles frames that are whole and whose headers are legal.
+    fn handle_frames(&mut self, mut frames: Bytes) {
+        while let Ok(Some(frame)) = next_frame(&frames, u32::MAX) {
+            if self.state.waits_for_our_open() {
+                return self.keep_early(frames);
+            }
             self.handle_frame(&frames, frame);
             if self.state.is_over() {
-                input.clear();
                 return;
             }
             let size = frame.header.size as usize;
             frames = frames.slice(size..);
         }
-        if let Some(error) = broken {
-            self.violation(Violation::Framing(error), None, None);
-            // Nothing behind it can be told apart either; the peer's close will never be seen.
-            input.clear();
-            self.state.over = true;
+    }
+
+    /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
+    fn keep_early(&mut self, frames: Bytes) {
+        let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
+        if held > MAX_EARLY_OCTETS {
+            self.early.clear();
+            return self.violation(Violation::EarlyFrames, None, None);
+        }
+        // A copy, so that a few octets do not pin a large buffer.
+        self.early.push(Bytes::copy_from_slice(&frames));
+    }
+
+    /// Our open is out: handles what came before.
+    pub(crate) fn handle_early(&mut self) {
+        for frames in std::mem::take(&mut self.early) {
+            if !self.state.is_over() {
+                self.handle_frames(frames);
+            }
         }
     }
 
@@ -93,8 +129,7 @@ impl Connection {
                 if self.state.sent < Stage::Header {
                     self.send_header();
                 }
-                self.state.over = true;
-                self.tell_end(ConnectionEnd::Violation(Violation::ProtocolHeader));
+                self.finish(ConnectionEnd::Violation(Violation::ProtocolHeader));
             }
         }
     }
@@ -108,6 +143,8 @@ impl Connection {
         if frame.body.is_empty() {
             if self.state.received < Stage::Open {
                 self.violation(Violation::ConnectionState("an empty frame"), None, None);
+            } else if channel.0 > self.config.channel_max {
+                self.violation(Violation::ChannelMax, None, None);
             }
             return;
         }
@@ -126,6 +163,11 @@ impl Connection {
             Ok(true) => {}
             Ok(false) => return,
             Err(violation) => return self.violation(violation, None, None),
+        }
+        if channel.0 > self.config.channel_max
+            && !matches!(performative, Performative::Open(_) | Performative::Close(_))
+        {
+            return self.violation(Violation::ChannelMax, None, None);
         }
         let body = usize::from(frame.header.body_offset);
         match performative {
@@ -164,6 +206,9 @@ impl Connection {
         if open.max_frame_size < MIN_MAX_FRAME_SIZE {
             return self.violation(Violation::MaxFrameSize, None, None);
         }
+        if open.idle_time_out.is_some_and(|time| (1..MIN_IDLE_TIME_OUT).contains(&time.0)) {
+            return self.violation(Violation::IdleTimeOut, None, None);
+        }
         self.peer_max_frame = open.max_frame_size;
         self.remote_open = Some(Box::new(open.into_owned()));
         match self.state.sent {
@@ -186,15 +231,10 @@ impl Connection {
         if self.state.sent < Stage::Close {
             self.close(None);
         }
-        self.state.over = true;
-        self.tell_end(end);
-        self.timers = Default::default();
+        self.finish(end);
     }
 
     fn handle_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
-        if channel.0 > self.config.channel_max {
-            return self.violation(Violation::ChannelMax, None, None);
-        }
         if self.by_remote_channel(channel).is_some() {
             return self.violation(Violation::ChannelInUse, None, None);
         }
@@ -220,9 +260,6 @@ impl Connection {
 
     /// Hands a frame to the session of its channel, unless it is to be discarded.
     fn in_session(&mut self, channel: Channel, name: &'static str, handle: impl FnOnce(&mut Self, Key)) {
-        if channel.0 > self.config.channel_max {
-            return self.violation(Violation::ChannelMax, None, None);
-        }
         let Some(key) = self.by_remote_channel(channel) else {
             return self.violation(Violation::UnmappedChannel(name), None, None);
         };
@@ -363,7 +400,9 @@ impl Connection {
         let Some(link) = self.links.get_mut(link_key) else {
             return;
         };
-        if !link.state.is_attached() {
+        // A receiver may grant credit right behind its attach; that is told once the link is attached. §2.6.7
+        let early = link.state == LinkState::AttachReceived && link.role() == Role::Sender;
+        if !link.state.is_attached() && !early {
             return;
         }
         let id = LinkId(link_key);
@@ -386,7 +425,9 @@ impl Connection {
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
                 let before = end.credit.saturating_sub(end.waiting);
-                let base = flow.delivery_count.unwrap_or(end.initial_delivery_count);
+                // Before our attach the peer cannot know a count.
+                let count = flow.delivery_count.filter(|_| !early);
+                let base = count.unwrap_or(end.initial_delivery_count);
                 let in_flight = end.delivery_count.ahead_of(base).max(0).unsigned_abs();
                 end.credit = credit.saturating_sub(in_flight);
                 if end.credit.saturating_sub(end.waiting) > before {
@@ -408,8 +449,11 @@ impl Connection {
             }
         }
         link.flow_due |= flow.echo;
+        if early {
+            told.clear();
+        }
         let wants_flow = link.flow_due || drained && link.receiver().is_some_and(|end| end.wants_flow());
-        if wants_flow && !std::mem::replace(&mut link.flow_queued, true) {
+        if wants_flow && !early && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(link_key);
         }
         if let Some(properties) = flow.properties {
@@ -435,14 +479,13 @@ impl Connection {
                         continue;
                     };
                     let Some(end) = link.sender() else { continue };
+                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
+                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
+                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
+                    }
                     if disposition.settled {
                         end.forget(entry.delivery);
                         session.outgoing.remove(entry.id);
-                    }
-                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    end.outcomes.push_back(Outcome { key, state: state.clone(), settled: disposition.settled });
-                    if !std::mem::replace(&mut end.outcomes_told, true) {
-                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                 }
             }
@@ -491,8 +534,7 @@ impl Connection {
         match link.state {
             LinkState::Attached => {}
             LinkState::AttachReceived | LinkState::Refused => {
-                let link = link.handle.is_some().then_some(key);
-                return self.violation(Violation::TransferLimitExceeded, Some(session_key), link);
+                return self.violation(Violation::TransferLimitExceeded, Some(session_key), Some(key));
             }
             // It may have crossed our detach.
             _ => return,
@@ -519,7 +561,9 @@ impl Connection {
                 place @ None => {
                     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
                     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
-                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next)) {
+                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
+                        || !session.incoming.admits(id)
+                    {
                         return Err(Violation::DeliveryId);
                     }
                     if end.tags.contains_key(&tag) {
@@ -546,6 +590,7 @@ impl Connection {
                         payload: Payload::new(Bytes::new()),
                         octets: 0,
                         empty_transfers: 0,
+                        started: false,
                         told: false,
                     })
                 }
@@ -566,12 +611,11 @@ impl Connection {
             }
             end.held = end.held.saturating_add(payload.len());
             session.held = session.held.saturating_add(payload.len());
-            let first = incoming.octets == payload.len() as u64 && !incoming.told;
             incoming.payload.push(payload);
             if transfer.more && !incoming.told {
                 let delivery = DeliveryKey { link: key, delivery: incoming.key };
                 let id = LinkId(key);
-                if first {
+                if !std::mem::replace(&mut incoming.started, true) {
                     self.events.push_back(Event::Link(id, LinkEvent::DeliveryStarted(delivery)));
                 }
                 self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));

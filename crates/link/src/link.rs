@@ -93,8 +93,10 @@ pub(crate) struct SenderEnd {
     pub(crate) unsettled: Slots<UnsettledOut>,
     pub(crate) tags: HashMap<DeliveryTag, Key>,
     pub(crate) next_tag: u64,
-    pub(crate) outcomes: VecDeque<Outcome>,
-    pub(crate) outcomes_told: bool,
+    outcomes: VecDeque<Outcome>,
+    /// How many outcomes were taken; with this their places in the queue can be told.
+    outcomes_taken: u64,
+    outcomes_told: bool,
 }
 
 /// A delivery that went out, or is about to.
@@ -103,6 +105,14 @@ pub(crate) struct UnsettledOut {
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) tag: DeliveryTag,
     pub(crate) settled: bool,
+    /// The number of its outcome that was told last.
+    told: Option<u64>,
+}
+
+impl UnsettledOut {
+    pub(crate) fn new(tag: DeliveryTag, settled: bool) -> Self {
+        Self { id: None, tag, settled, told: None }
+    }
 }
 
 /// A delivery that has not left completely.
@@ -232,6 +242,14 @@ impl Link {
         }
     }
 
+    /// Takes over what the peer's flows told before the link was answered.
+    pub(crate) fn take_early_flow(&mut self, early: &mut Self) {
+        self.flow_due = early.flow_due;
+        if let (Some(end), Some(early)) = (self.sender(), early.sender()) {
+            (end.credit, end.drain) = (early.credit, early.drain);
+        }
+    }
+
     /// The unsettled deliveries of this end.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
         match &self.end {
@@ -351,10 +369,11 @@ impl SenderEnd {
             tags: HashMap::new(),
             next_tag: 0,
             outcomes: VecDeque::new(),
+            outcomes_taken: 0,
             outcomes_told: false,
         };
         for delivery in terminus.unsettled {
-            let key = end.unsettled.insert(UnsettledOut { id: None, tag: delivery.tag, settled: false });
+            let key = end.unsettled.insert(UnsettledOut::new(delivery.tag, false));
             end.tags.insert(delivery.tag, key);
         }
         end
@@ -365,6 +384,33 @@ impl SenderEnd {
         let delivery = self.unsettled.remove(key)?;
         self.tags.remove(&delivery.tag);
         Some(delivery)
+    }
+
+    /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
+    pub(crate) fn tell(&mut self, mut outcome: Outcome) -> bool {
+        let next = self.outcomes_taken.wrapping_add(self.outcomes.len() as u64);
+        let unsettled = self.unsettled.get_mut(outcome.key.delivery);
+        let before = unsettled.and_then(|delivery| delivery.told.replace(next));
+        let place = before.and_then(|number| number.checked_sub(self.outcomes_taken));
+        match place.and_then(|place| self.outcomes.get_mut(usize::try_from(place).ok()?)) {
+            Some(place) => {
+                if let Some(delivery) = self.unsettled.get_mut(outcome.key.delivery) {
+                    delivery.told = before;
+                }
+                // No state leaves the one before as it was. §2.7.6
+                outcome.state = outcome.state.or_else(|| place.state.take());
+                *place = outcome;
+            }
+            None => self.outcomes.push_back(outcome),
+        }
+        !std::mem::replace(&mut self.outcomes_told, true)
+    }
+
+    pub(crate) fn take_outcome(&mut self) -> Option<Outcome> {
+        let outcome = self.outcomes.pop_front();
+        self.outcomes_told &= outcome.is_some();
+        self.outcomes_taken = self.outcomes_taken.wrapping_add(u64::from(outcome.is_some()));
+        outcome
     }
 
     /// A tag that no unsettled delivery has.

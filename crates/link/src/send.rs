@@ -25,6 +25,7 @@ impl Connection {
     ///
     /// `now` restarts the heartbeat: what is polled is taken to leave at once.
     pub fn poll_output(&mut self, out: &mut Output, max: usize, now: Instant) -> bool {
+        self.set_time(now);
         let before = out.len();
         out.append(&mut self.control);
         if self.state.may_send() {
@@ -122,11 +123,10 @@ impl Connection {
                 if more {
                     session.senders.push_back(key);
                 }
-                if let Some(outcome) = sent.settled {
-                    sender.outcomes.push_back(outcome);
-                    if !std::mem::replace(&mut sender.outcomes_told, true) {
-                        self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
-                    }
+                if let Some(outcome) = sent.settled
+                    && sender.tell(outcome)
+                {
+                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
             if sent.frame {

@@ -106,7 +106,7 @@ impl Sender<'_> {
         if end.tags.contains_key(&tag) {
             return Err(SendError::DuplicateTag);
         }
-        let key = end.unsettled.insert(UnsettledOut { id: None, tag, settled });
+        let key = end.unsettled.insert(UnsettledOut::new(tag, settled));
         end.tags.insert(tag, key);
         end.waiting = end.waiting.saturating_add(1);
         end.queue.push_back(Outgoing {
@@ -174,16 +174,15 @@ impl Sender<'_> {
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
             end.forget(key.delivery);
+            // It may have stood in the way of others.
+            self.queue();
         }
         Ok(())
     }
 
     /// The next state that the peer told of a sent delivery.
     pub fn next_outcome(&mut self) -> Option<Outcome> {
-        let end = self.link.sender()?;
-        let outcome = end.outcomes.pop_front();
-        end.outcomes_told &= outcome.is_some();
-        outcome
+        self.link.sender()?.take_outcome()
     }
 
     /// Settles a delivery after the peer told its outcome without settling. §2.6.12

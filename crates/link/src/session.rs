@@ -1,6 +1,6 @@
 //! One end of a session. §2.5
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use amqp10_codec::{Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, Role, TransferNumber};
 
@@ -61,7 +61,7 @@ pub(crate) struct Session {
     /// Links by our handle.
     pub(crate) handles: Vec<Option<Key>>,
     /// Links by the peer's handle.
-    pub(crate) remote_handles: Vec<Option<Key>>,
+    remote_handles: RemoteHandles,
     /// Unsettled deliveries that came in.
     pub(crate) incoming: Ledger,
     /// Unsettled deliveries that went out.
@@ -89,11 +89,11 @@ impl Session {
             next_incoming_id: None,
             incoming_left: config.incoming_window,
             remote_incoming_window: 0,
-            next_delivery_id: DeliveryNumber(0),
+            next_delivery_id: DeliveryNumber(config.next_outgoing_id.0),
             next_incoming_delivery: None,
             held: 0,
             handles: Vec::new(),
-            remote_handles: Vec::new(),
+            remote_handles: RemoteHandles::default(),
             incoming: Ledger::default(),
             outgoing: Ledger::default(),
             flow_due: false,
@@ -220,16 +220,47 @@ impl Session {
     /// The link that the peer calls by this handle.
     #[inline]
     pub(crate) fn by_remote_handle(&self, handle: Handle) -> Option<Key> {
-        self.remote_handles.get(handle.0 as usize).copied().flatten()
+        self.remote_handles.get(handle)
     }
 
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {
-        let at = handle.0 as usize;
-        if at >= self.remote_handles.len() {
-            self.remote_handles.resize(at.saturating_add(1), None);
+        self.remote_handles.set(handle, link);
+    }
+}
+
+/// Links by the peer's handle. The peer may choose any up to handle-max, so only low ones have a place of their own.
+#[derive(Debug, Default)]
+struct RemoteHandles {
+    low: Vec<Option<Key>>,
+    high: HashMap<u32, Key>,
+}
+
+impl RemoteHandles {
+    /// How many handles may have a place of their own.
+    const LOW: usize = 256;
+
+    #[inline]
+    fn get(&self, handle: Handle) -> Option<Key> {
+        match self.low.get(handle.0 as usize) {
+            Some(place) => *place,
+            None if self.high.is_empty() => None,
+            None => self.high.get(&handle.0).copied(),
         }
-        if let Some(place) = self.remote_handles.get_mut(at) {
-            *place = link;
+    }
+
+    fn set(&mut self, handle: Handle, link: Option<Key>) {
+        let at = handle.0 as usize;
+        if at < Self::LOW {
+            if at >= self.low.len() {
+                self.low.resize(at.saturating_add(1), None);
+            }
+            if let Some(place) = self.low.get_mut(at) {
+                *place = link;
+            }
+        } else if let Some(link) = link {
+            self.high.insert(handle.0, link);
+        } else {
+            self.high.remove(&handle.0);
         }
     }
 }

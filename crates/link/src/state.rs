@@ -54,6 +54,11 @@ impl ConnectionState {
         self.over || (self.sent == Stage::Close && self.received == Stage::Close)
     }
 
+    /// Whether the peer's open waits for ours.
+    pub(crate) fn waits_for_our_open(&self) -> bool {
+        self.received == Stage::Open && self.sent < Stage::Open
+    }
+
     /// Whether frames of sessions may be sent.
     pub(crate) fn may_send(&self) -> bool {
         self.sent == Stage::Open && !self.over

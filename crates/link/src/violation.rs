@@ -31,8 +31,12 @@ pub enum Violation {
     ConnectionState(&'static str),
     /// An open or close on another channel than 0. §2.4.1
     OpenChannel,
+    /// More octets behind the open than are kept until it is answered. §2.4.2
+    EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
+    /// An idle-time-out below 10 ms, too short to keep up with. §2.4.5
+    IdleTimeOut,
     /// A channel above our channel-max. §2.7.1
     ChannelMax,
     /// A frame on a channel on which no session was begun. §2.5.1
@@ -69,7 +73,7 @@ pub enum Violation {
     MissingOnFirstTransfer(&'static str),
     /// A field that changed in the middle of a delivery. §2.7.5
     ChangedInDelivery(&'static str),
-    /// A delivery-id that is not the next one. §2.7.5
+    /// A delivery-id that was used before, or is too far ahead of those that are unsettled. §2.7.5
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
     DuplicateTag,
@@ -88,7 +92,9 @@ impl Violation {
             Self::ChannelMax | Self::HandleMax => ErrorCondition::FRAMING_ERROR,
             Self::Decode(_) => ErrorCondition::DECODE_ERROR,
             Self::ConnectionState(_) | Self::SessionState(_) => ErrorCondition::ILLEGAL_STATE,
-            Self::OpenChannel | Self::UnmappedChannel(_) | Self::ChannelInUse => ErrorCondition::NOT_ALLOWED,
+            Self::OpenChannel | Self::IdleTimeOut | Self::UnmappedChannel(_) | Self::ChannelInUse => {
+                ErrorCondition::NOT_ALLOWED
+            }
             Self::UnknownRemoteChannel => ErrorCondition::NOT_FOUND,
             Self::MaxFrameSize
             | Self::NextIncomingId
@@ -106,7 +112,7 @@ impl Violation {
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -119,7 +125,9 @@ impl Violation {
             | Self::SaslFrame
             | Self::ConnectionState(_)
             | Self::OpenChannel
+            | Self::EarlyFrames
             | Self::MaxFrameSize
+            | Self::IdleTimeOut
             | Self::ChannelMax
             | Self::UnmappedChannel(_)
             | Self::ChannelInUse
@@ -162,7 +170,9 @@ impl fmt::Display for Violation {
                 write!(f, "{name} is not permitted in this state of the connection (§2.4.6)")
             }
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
+            Self::EarlyFrames => f.write_str("too much was sent before the open was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
+            Self::IdleTimeOut => f.write_str("an idle-time-out below 10 ms cannot be kept up with (§2.4.5)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
             Self::UnmappedChannel(name) => {
                 write!(f, "{name} on a channel without a session (§2.5.1)")
@@ -191,7 +201,7 @@ impl fmt::Display for Violation {
             Self::ChangedInDelivery(field) => {
                 write!(f, "{field} changed in the middle of a delivery (§2.7.5)")
             }
-            Self::DeliveryId => f.write_str("the delivery-id is not the next one (§2.7.5)"),
+            Self::DeliveryId => f.write_str("the delivery-id is not a later one (§2.7.5)"),
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),

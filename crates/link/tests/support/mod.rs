@@ -1,7 +1,10 @@
-//! Two engines on one wire under one clock.
+//! Two engines on one wire under one clock, and one engine against a [`Script`].
 
 #![allow(dead_code)]
 // Every test file uses its own part of this.
+
+pub(crate) mod scene;
+pub(crate) mod script;
 
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use amqp10_link::{
     Config, Connection, Event, LinkConfig, LinkEvent, LinkId, Output, SessionConfig, SessionEvent, SessionId,
 };
 use bytes::BytesMut;
+pub(crate) use script::Script;
 
 /// How octets travel from one engine to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,15 @@ pub(crate) fn drain(engine: &mut Connection, now: Instant) -> Vec<u8> {
         output.advance(octets.len() - before);
     }
     octets
+}
+
+/// Hands octets to an engine; what it leaves of them stays in `buffer`.
+pub(crate) fn push(wire: Wire, to: &mut Connection, buffer: &mut BytesMut, octets: &[u8], now: Instant) {
+    let step = if wire == Wire::Octets { 1 } else { octets.len().max(1) };
+    for octets in octets.chunks(step) {
+        buffer.extend_from_slice(octets);
+        to.handle_input(buffer, now);
+    }
 }
 
 pub(crate) fn events(engine: &mut Connection) -> Vec<Event> {
@@ -81,19 +94,10 @@ impl Pair {
 
     fn carry(wire: Wire, from: &mut Connection, to: &mut Connection, buffer: &mut BytesMut, now: Instant) -> bool {
         let octets = drain(from, now);
-        match wire {
-            Wire::Cut => return false,
-            Wire::Whole => {
-                buffer.extend_from_slice(&octets);
-                to.handle_input(buffer, now);
-            }
-            Wire::Octets => {
-                for octet in &octets {
-                    buffer.extend_from_slice(&[*octet]);
-                    to.handle_input(buffer, now);
-                }
-            }
+        if wire == Wire::Cut {
+            return false;
         }
+        push(wire, to, buffer, &octets, now);
         !octets.is_empty()
     }
 
