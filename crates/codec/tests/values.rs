@@ -399,6 +399,41 @@ fn h06_described_elements_of_arrays() {
     assert_eq!(refusal(&descriptors(DEEPEST)), DecodeErrorKind::TooDeep);
 }
 
+#[test]
+fn h06_lazy_scans() {
+    // A scan does not look into what has a size; described values have none, so it counts them.
+    for kind in ["described, as value", "described, as descriptor"] {
+        assert_eq!(Reader::sized(&nested(kind, DEEPEST)).skip(), Ok(()));
+        for levels in [DEEPEST + 1, 100_000] {
+            let error = Reader::sized(&nested(kind, levels)).skip().unwrap_err();
+            assert_eq!(error.kind(), DecodeErrorKind::TooDeep, "{kind}");
+        }
+    }
+    for kind in ["list", "map, as value", "map, as key", "array"] {
+        let octets = nested(kind, 1_000);
+        assert_eq!(Reader::sized(&octets).skip(), Ok(()));
+        let value: Value<'_> = Reader::sized(&octets).read().unwrap();
+        assert_eq!(value.validate().unwrap_err().kind(), DecodeErrorKind::TooDeep, "{kind}");
+        assert_eq!(walk(&value).unwrap_err().kind(), DecodeErrorKind::TooDeep, "{kind}");
+        assert!(value == value.clone() && format!("{value:?}").len() < 4_000, "comparing and printing end");
+    }
+    // Described values beside each other are not nested, however many there are.
+    let mut tree = vec![0x40];
+    for _ in 0..8 {
+        tree = described(&tree, &tree);
+    }
+    let mut reader = Reader::sized(&tree);
+    assert_eq!((reader.skip(), reader.is_empty()), (Ok(()), true));
+    assert!(decode(&tree).is_ok());
+    // In a field beyond the declared ones, which is skipped.
+    let end = |value: &[u8]| {
+        let list = wide(0xd0, 2, &[&[0x40][..], value].concat());
+        Reader::sized(&described(&[0x53, 0x17], &list)).read::<Performative<'_>>().map(drop)
+    };
+    assert!(end(&nested("described, as value", DEEPEST - 1)).is_ok());
+    assert_eq!(end(&nested("described, as value", DEEPEST)).unwrap_err().kind(), DecodeErrorKind::TooDeep);
+}
+
 fn message_error(octets: &[u8]) -> Result<(), DecodeError> {
     let unwrap = |error| match error {
         amqp10_codec::MessageError::Malformed { error, .. } => error,
