@@ -354,13 +354,14 @@ impl<'a> Decode<'a> for List<'a> {
 impl<'a> Decode<'a> for Map<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.offset();
         let body = match constructor {
             code::MAP8 => Body::decode(reader, false)?,
             code::MAP32 => Body::decode(reader, true)?,
             _ => return Err(reader.unexpected("map", constructor)),
         };
         if body.count % 2 == 1 {
-            return Err(reader.error(DecodeErrorKind::OddMapCount));
+            return Err(DecodeError::new(DecodeErrorKind::OddMapCount, at));
         }
         Ok(Self(body))
     }

@@ -178,6 +178,14 @@ fn h03_count_larger_than_the_bytes_can_hold() {
 }
 
 #[test]
+fn h03_odd_map_count() {
+    for octets in [&[0xc1, 2, 1, 0x40][..], &[0xc1, 4, 3, 0x40, 0x40, 0x40], &wide(0xd1, 1, &[0x40])] {
+        assert_eq!(refusal(octets), DecodeErrorKind::OddMapCount);
+        assert_eq!(Reader::sized(octets).read::<Map<'_>>().unwrap_err().offset(), 1);
+    }
+}
+
+#[test]
 fn h03_leftovers_inside_the_sized_body() {
     let leftovers: [Vec<u8>; 11] = [
         vec![0xc0, 2, 0, 0x40],
@@ -712,6 +720,25 @@ fn h08_all_widths_of_integers() {
     assert!(Reader::new(b"\x54\x01").read::<u32>().is_err());
     assert!(Reader::new(b"\x50\x01").read::<u16>().is_err());
     assert!(Reader::new(b"\x55\x01").read::<i32>().is_err());
+}
+
+#[test]
+fn h08_both_boolean_forms() {
+    for (octets, expected) in [(&b"\x41"[..], true), (b"\x42", false), (b"\x56\x01", true), (b"\x56\x00", false)] {
+        assert_eq!(decode(octets), Ok(Value::Boolean(expected)));
+        assert_eq!(Reader::new(octets).read(), Ok(expected));
+        // In any field: the role of a disposition, and whether it is settled.
+        let fields = [octets, &[0x43, 0x43], octets].concat();
+        let body = described(&[0x53, 0x15], &wide(0xd0, 4, &fields));
+        let Performative::Disposition(disposition) = Reader::sized(&body).read().unwrap() else { panic!() };
+        assert_eq!((disposition.role == amqp10_codec::Role::Receiver, disposition.settled), (expected, expected));
+    }
+    for octet in 2..=255 {
+        let error = Reader::new(&[0x56, octet]).read::<Value<'_>>().unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::InvalidValue("a boolean octet"), 1));
+    }
+    assert_eq!(elements(&[0xe0, 4, 2, 0x56, 1, 0]), [Value::Boolean(true), Value::Boolean(false)]);
+    assert_eq!(elements(&[0xe0, 2, 2, 0x41]), vec![Value::Boolean(true); 2]);
 }
 
 /// The descriptors of everything that has one, with a list or map that may stand behind it.
