@@ -70,6 +70,25 @@ fn h09_multiple_of_another_type() {
 }
 
 #[test]
+fn h09_mandatory_multiple() {
+    for (octets, expected) in multiples() {
+        let mechanisms = composite(0x40, &[octets]);
+        match SaslBody::decode_frame(&mechanisms) {
+            Ok(SaslBody::Mechanisms(found)) => assert_eq!(found.sasl_server_mechanisms.0, expected),
+            Err(error) => {
+                assert!(expected.is_empty());
+                assert_eq!(error.kind(), DecodeErrorKind::MissingField("sasl_server_mechanisms"));
+                assert_eq!(error.offset(), 6);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(SaslBody::decode_frame(&mechanisms).is_err(), expected.is_empty());
+    }
+    let absent = SaslBody::decode_frame(b"\0\x53\x40\x45").unwrap_err();
+    assert_eq!(absent.kind(), DecodeErrorKind::MissingField("sasl_server_mechanisms"));
+}
+
+#[test]
 fn h09_trailing_fields_absent_or_null() {
     let absent = composite(0x14, &[b"\x43"]);
     let absent: Transfer<'_> = read(&absent).unwrap();
