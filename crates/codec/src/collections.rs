@@ -256,18 +256,21 @@ impl Array<'_> {
     /// # Panics
     /// If the elements have more than 2^31 octets together.
     pub fn of_symbols<'s>(items: impl IntoIterator<Item = &'s Symbol<'s>>) -> Array<'static> {
+        let items: Vec<_> = items.into_iter().collect();
+        let small = items.iter().all(|item| u8::try_from(item.len()).is_ok());
         let mut octets = Vec::new();
-        let mut count = 0_u32;
-        for item in items {
-            octets.extend_from_slice(&(item.len() as u32).to_be_bytes());
+        for item in &items {
+            match u8::try_from(item.len()) {
+                Ok(len) if small => octets.push(len),
+                _ => octets.extend_from_slice(&(item.len() as u32).to_be_bytes()),
+            }
             octets.extend_from_slice(item.as_bytes());
             assert!(octets.len() <= MAX_OCTETS, "an array may have at most 2^31 octets");
-            count = count.saturating_add(1);
         }
         Array {
-            constructor: Cow::Borrowed(&[code::SYM32]),
+            constructor: Cow::Borrowed(if small { &[code::SYM8] } else { &[code::SYM32] }),
             octets: Cow::Owned(octets),
-            count,
+            count: items.len() as u32,
             offset: 0,
             depth_left: MAX_DEPTH,
         }
@@ -567,7 +570,10 @@ impl<'a, T: Decode<'a>> Decode<'a> for Multiple<T> {
             code::NULL => return Ok(Self::default()),
             code::ARRAY8 => false,
             code::ARRAY32 => true,
-            _ => return Ok(Self(vec![T::decode_data(constructor, reader)?])),
+            _ => {
+                let single = T::decode_data(constructor, reader)?;
+                return Ok(Self(vec![single]));
+            }
         };
         let (count, mut inner) = reader.compound(wide)?;
         let element = inner.octet()?;

@@ -54,6 +54,22 @@ fn h09_multiple_as_null_single_value_and_array() {
 }
 
 #[test]
+fn h09_multiple_is_written_in_its_shortest_form() {
+    let long = Symbol::new("x".repeat(256)).unwrap();
+    let several: Multiple<Symbol<'_>> = [Symbol::from_static("a"), long].into_iter().collect();
+    for (value, head) in [
+        (symbols(&[]), &b"\x40"[..]),
+        (symbols(&["en"]), b"\xa3\x02en"),
+        (symbols(&["en", "de"]), b"\xe0\x08\x02\xa3\x02en\x02de"),
+        (several, b"\xf0\0\0\x01\x0e\0\0\0\x02\xb3\0\0\0\x01a\0\0\x01\0x"),
+    ] {
+        let octets = encode_to_vec(&value);
+        assert!(octets.starts_with(head), "{octets:02x?}");
+        assert_eq!(read(&octets), Ok(value));
+    }
+}
+
+#[test]
 fn h09_multiple_of_another_type() {
     let others: [&[u8]; 7] = [
         b"\xa1\x01x",                      // a string

@@ -66,6 +66,36 @@ fn symbol(text: &'static str) -> Symbol<'static> {
 }
 
 #[test]
+fn h02_length_of_four_gibibytes() {
+    fn refused<'a, T: Decode<'a>>(octets: &'a [u8]) {
+        for octets in [&octets[..5], octets] {
+            let info = measure(|| {
+                let open = Reader::new(octets).read::<T>().map(drop).unwrap_err();
+                assert_eq!((open.kind(), open.offset()), (DecodeErrorKind::Incomplete, 5));
+                let sized = Reader::sized(octets).read::<T>().map(drop).unwrap_err();
+                assert_eq!((sized.kind(), sized.offset()), (DecodeErrorKind::Overrun, 5));
+                assert!(Reader::sized(octets).skip().is_err());
+            });
+            assert_eq!(info.count_total, 0, "nothing may be allocated");
+        }
+    }
+    for length in [u32::MAX, u32::MAX - 4, 1 << 31, 9] {
+        let octets = |constructor: u8| [&[constructor][..], &length.to_be_bytes(), b"few"].concat();
+        let (string, symbol, binary) = (octets(0xb1), octets(0xb3), octets(0xb0));
+        refused::<&str>(&string);
+        refused::<Str<'_>>(&string);
+        refused::<Symbol<'_>>(&symbol);
+        refused::<Multiple<Symbol<'_>>>(&symbol);
+        refused::<&[u8]>(&binary);
+        refused::<Binary<'_>>(&binary);
+        refused::<DeliveryTag>(&binary);
+        for octets in [&string, &symbol, &binary] {
+            refused::<Value<'_>>(octets);
+        }
+    }
+}
+
+#[test]
 fn h02_length_of_four_gibibytes_inside() {
     for constructor in [0xb0, 0xb1, 0xb3] {
         let value = [&[constructor][..], &u32::MAX.to_be_bytes(), b"few"].concat();
