@@ -362,19 +362,18 @@ fn h05_more_than_65536_elements() {
 
 /// `levels` values of one kind around a null.
 fn nested(kind: &str, levels: usize) -> Vec<u8> {
-    let mut value = vec![0x40];
-    for _ in 0..levels {
-        value = match kind {
-            "list" => wide(0xd0, 1, &value),
-            "map, as value" => wide(0xd1, 2, &[&[0x43][..], &value].concat()),
-            "map, as key" => wide(0xd1, 2, &[&value[..], &[0x43]].concat()),
-            "array" => wide(0xf0, 1, &value),
-            "described, as value" => described(&[0x53, 1], &value),
-            "described, as descriptor" => described(&value, &[0x43]),
-            _ => panic!("{kind}"),
-        };
+    match kind {
+        "described, as value" => return [b"\0\x53\x01".repeat(levels), vec![0x40]].concat(),
+        "described, as descriptor" => return [vec![0; levels], vec![0x40], vec![0x43; levels]].concat(),
+        _ => {}
     }
-    value
+    (0..levels).fold(vec![0x40], |value, _| match kind {
+        "list" => wide(0xd0, 1, &value),
+        "map, as value" => wide(0xd1, 2, &[&[0x43][..], &value].concat()),
+        "map, as key" => wide(0xd1, 2, &[&value[..], &[0x43]].concat()),
+        "array" => wide(0xf0, 1, &value),
+        _ => panic!("{kind}"),
+    })
 }
 
 const KINDS: [&str; 6] =
@@ -384,7 +383,7 @@ const KINDS: [&str; 6] =
 fn assert_deepest(levels: usize, place: impl Fn(&[u8]) -> Result<(), DecodeError>) {
     for kind in KINDS {
         assert_eq!(place(&nested(kind, levels)), Ok(()), "{kind}");
-        for more in [1, 2, 200, 10_000] {
+        for more in [1, 2, 1_000] {
             let error = place(&nested(kind, levels + more)).expect_err(kind);
             assert_eq!(error.kind(), DecodeErrorKind::TooDeep, "{kind}");
         }
