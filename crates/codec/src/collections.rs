@@ -13,6 +13,9 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, MAX_DEPTH, 
 /// The most elements that an array may claim when they occupy no octets at all.
 const MAX_ZERO_WIDTH: u32 = 1 << 16;
 
+/// The most octets that descriptors and constructor of an array's elements may have: each element is decoded behind a copy of them.
+const MAX_ELEMENT_CONSTRUCTOR: usize = 256;
+
 /// Counted values in their encoded form: the common part of lists and maps.
 #[derive(Clone)]
 struct Body<'a> {
@@ -85,6 +88,9 @@ pub struct Map<'a>(Body<'a>);
 pub type Fields<'a> = Map<'a>;
 
 /// Values of one type. §1.6.24
+///
+/// Elements that occupy no octets, such as null, may be 65,536 at most. If the elements are described, their descriptor holds no
+/// further values and, with the constructor, has at most 256 octets. Arrays beyond that are refused when they are decoded.
 #[derive(Clone)]
 pub struct Array<'a> {
     /// Descriptor and constructor of all elements, as on the wire.
@@ -250,18 +256,21 @@ impl Array<'_> {
     /// # Panics
     /// If the elements have more than 2^31 octets together.
     pub fn of_symbols<'s>(items: impl IntoIterator<Item = &'s Symbol<'s>>) -> Array<'static> {
+        let items: Vec<_> = items.into_iter().collect();
+        let small = items.iter().all(|item| u8::try_from(item.len()).is_ok());
         let mut octets = Vec::new();
-        let mut count = 0_u32;
-        for item in items {
-            octets.extend_from_slice(&(item.len() as u32).to_be_bytes());
+        for item in &items {
+            match u8::try_from(item.len()) {
+                Ok(len) if small => octets.push(len),
+                _ => octets.extend_from_slice(&(item.len() as u32).to_be_bytes()),
+            }
             octets.extend_from_slice(item.as_bytes());
             assert!(octets.len() <= MAX_OCTETS, "an array may have at most 2^31 octets");
-            count = count.saturating_add(1);
         }
         Array {
-            constructor: Cow::Borrowed(&[code::SYM32]),
+            constructor: Cow::Borrowed(if small { &[code::SYM8] } else { &[code::SYM32] }),
             octets: Cow::Owned(octets),
-            count,
+            count: items.len() as u32,
             offset: 0,
             depth_left: MAX_DEPTH,
         }
@@ -287,7 +296,9 @@ impl Array<'_> {
     }
 
     pub(crate) fn validate(&self) -> Result<(), DecodeError> {
-        self.iter().try_for_each(|element| element?.validate())
+        // Elements of no octets are all alike.
+        let different = if self.octets.is_empty() { 1 } else { usize::MAX };
+        self.iter().take(different).try_for_each(|element| element?.validate())
     }
 }
 
@@ -295,6 +306,8 @@ impl<'a> ArrayIter<'a> {
     /// The next element of an array of described values: the only ones that have to be put together from two places.
     fn described(&mut self) -> Result<Value<'a>, DecodeError> {
         let start = self.reader.rest();
+        // The constructor stands right before the first element, and what is wrong in it is wrong there.
+        let offset = self.reader.offset().saturating_sub(self.constructor.len());
         let Some((element, _)) = self.constructor.split_last() else {
             return Err(self.reader.error(DecodeErrorKind::Overrun));
         };
@@ -302,7 +315,7 @@ impl<'a> ArrayIter<'a> {
         let taken = start.len().saturating_sub(self.reader.rest().len());
         let mut encoded = self.constructor.to_vec();
         encoded.extend_from_slice(start.get(..taken).unwrap_or(start));
-        let mut reader = Reader::inner(&encoded, self.reader.offset(), self.reader.depth_left());
+        let mut reader = Reader::inner(&encoded, offset, self.reader.depth_left());
         Value::decode(&mut reader).map(Value::into_owned)
     }
 }
@@ -344,13 +357,14 @@ impl<'a> Decode<'a> for List<'a> {
 impl<'a> Decode<'a> for Map<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.offset();
         let body = match constructor {
             code::MAP8 => Body::decode(reader, false)?,
             code::MAP32 => Body::decode(reader, true)?,
             _ => return Err(reader.unexpected("map", constructor)),
         };
         if body.count % 2 == 1 {
-            return Err(reader.error(DecodeErrorKind::OddMapCount));
+            return Err(DecodeError::new(DecodeErrorKind::OddMapCount, at));
         }
         Ok(Self(body))
     }
@@ -364,10 +378,16 @@ impl<'a> Decode<'a> for Array<'a> {
             _ => return Err(reader.unexpected("array", constructor)),
         };
         let (count, mut inner) = reader.compound(wide)?;
-        let start = inner.rest();
+        let (start, depth_left) = (inner.rest(), inner.depth_left());
         let mut element = inner.octet()?;
         while element == code::DESCRIBED {
             inner.descend()?;
+            // Whoever walks the elements meets the descriptor at each of them: one with values inside, which §1.1.2 reserves,
+            // could multiply a few octets into endless work.
+            let descriptor = inner.peek()?;
+            if descriptor == code::DESCRIBED || descriptor >= code::LIST8 {
+                return Err(inner.error(DecodeErrorKind::InvalidValue("the descriptor of an array's elements")));
+            }
             inner.skip()?;
             element = inner.octet()?;
         }
@@ -378,6 +398,13 @@ impl<'a> Decode<'a> for Array<'a> {
             None => return Err(inner.unexpected("a constructor", element)),
         };
         let room = inner.rest().len();
+        let taken = start.len().saturating_sub(room);
+        if taken > MAX_ELEMENT_CONSTRUCTOR {
+            return Err(inner.error(DecodeErrorKind::InvalidValue("the length of an array's constructor")));
+        }
+        if least == 0 && room > 0 {
+            return Err(inner.error(DecodeErrorKind::LeftOver));
+        }
         let fits = match room.checked_div(least) {
             Some(most) => count as usize <= most,
             None => count <= MAX_ZERO_WIDTH,
@@ -385,13 +412,12 @@ impl<'a> Decode<'a> for Array<'a> {
         if !fits {
             return Err(inner.error(DecodeErrorKind::CountTooLarge));
         }
-        let taken = start.len().saturating_sub(room);
         Ok(Self {
             constructor: Cow::Borrowed(start.get(..taken).unwrap_or(start)),
             octets: Cow::Borrowed(inner.rest()),
             count,
             offset: inner.offset(),
-            depth_left: inner.depth_left(),
+            depth_left,
         })
     }
 }
@@ -435,16 +461,32 @@ macro_rules! collection {
                 self.len() == other.len() && self.iter().eq(other.iter())
             }
         }
-
-        impl fmt::Debug for $type<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_list().entries(self.iter()).finish()
-            }
-        }
     )* };
 }
 
 collection!(List, Map, Array);
+
+impl fmt::Debug for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Map<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Array<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.iter().next() {
+            // Elements of no octets are all alike, and there may be many.
+            Some(element) if self.octets.is_empty() => write!(f, "[{element:?}; {}]", self.count),
+            _ => f.debug_list().entries(self.iter()).finish(),
+        }
+    }
+}
 
 impl IntoOwned for List<'_> {
     type Owned = List<'static>;
@@ -528,7 +570,10 @@ impl<'a, T: Decode<'a>> Decode<'a> for Multiple<T> {
             code::NULL => return Ok(Self::default()),
             code::ARRAY8 => false,
             code::ARRAY32 => true,
-            _ => return Ok(Self(vec![T::decode_data(constructor, reader)?])),
+            _ => {
+                let single = T::decode_data(constructor, reader)?;
+                return Ok(Self(vec![single]));
+            }
         };
         let (count, mut inner) = reader.compound(wide)?;
         let element = inner.octet()?;

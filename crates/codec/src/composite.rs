@@ -80,6 +80,11 @@ impl<'a> ListReader<'a> {
         Ok(Self { fields, left })
     }
 
+    /// Where the next field stands, counted from the start of the whole input.
+    pub(crate) const fn offset(&self) -> usize {
+        self.fields.offset()
+    }
+
     /// The next field, if it is neither absent nor null.
     ///
     /// # Errors
@@ -102,7 +107,7 @@ impl<'a> ListReader<'a> {
     /// When it is absent, null, malformed or of another type.
     #[inline]
     pub fn mandatory<T: Decode<'a>>(&mut self, name: &'static str) -> Result<T, DecodeError> {
-        let at = self.fields.offset();
+        let at = self.offset();
         self.optional()?.ok_or(DecodeError::new(DecodeErrorKind::MissingField(name), at))
     }
 

@@ -85,11 +85,14 @@ impl<'a> Decode<'a> for bool {
         match constructor {
             code::TRUE => Ok(true),
             code::FALSE => Ok(false),
-            code::BOOLEAN => match reader.octet()? {
-                0 => Ok(false),
-                1 => Ok(true),
-                _ => Err(reader.error(DecodeErrorKind::InvalidValue("a boolean octet"))),
-            },
+            code::BOOLEAN => {
+                let at = reader.offset();
+                match reader.octet()? {
+                    0 => Ok(false),
+                    1 => Ok(true),
+                    _ => Err(DecodeError::new(DecodeErrorKind::InvalidValue("a boolean octet"), at)),
+                }
+            }
             _ => Err(reader.unexpected("boolean", constructor)),
         }
     }

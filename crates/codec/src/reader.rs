@@ -2,6 +2,8 @@ use crate::constructor::{self as code, Width};
 use crate::{Decode, DecodeError, DecodeErrorKind};
 
 /// How deep values may be nested in each other: compounds, arrays and described values count one each.
+///
+/// The descriptor of a composite, section or frame body does not count where exactly that type is expected; its list does.
 pub const MAX_DEPTH: u8 = 64;
 
 /// A cursor over encoded values that trusts no length, no count and no depth.
@@ -157,23 +159,28 @@ impl<'a> Reader<'a> {
 
     /// Skips the next value without looking inside: sizes are trusted no further than the input reaches.
     pub fn skip(&mut self) -> Result<(), DecodeError> {
-        // A described value is two values in a row, so depth needs no recursion here.
-        let mut pending = 1_u32;
+        // A described value is two values in a row, so no recursion is needed: one bit for each described value that is
+        // open tells whether the second one is still to come.
+        let mut to_come = 0_u64;
         let mut depth = 0_u8;
-        while pending > 0 {
+        loop {
             let found = self.octet()?;
             if found == code::DESCRIBED {
                 depth = depth.saturating_add(1);
                 if depth > self.depth_left {
                     return Err(self.error(DecodeErrorKind::TooDeep));
                 }
-                pending = pending.saturating_add(1);
-            } else {
-                self.skip_data(found)?;
-                pending = pending.saturating_sub(1);
+                to_come = (to_come << 1) | 1;
+                continue;
             }
+            self.skip_data(found)?;
+            while to_come & 1 == 0 {
+                let Some(outer) = depth.checked_sub(1) else { return Ok(()) };
+                depth = outer;
+                to_come >>= 1;
+            }
+            to_come &= !1;
         }
-        Ok(())
     }
 
     /// Skips the data of a value whose constructor, `found`, was read already.

@@ -32,7 +32,13 @@ pub struct Mechanisms<'a>(pub Multiple<Symbol<'a>>);
 
 impl<'a> Field<'a> for Mechanisms<'a> {
     fn read(list: &mut ListReader<'a>, name: &'static str) -> Result<Self, DecodeError> {
-        list.mandatory(name).map(Self)
+        let at = list.offset();
+        let mechanisms: Multiple<_> = list.mandatory(name)?;
+        // An empty array is as good as null, §1.4.
+        if mechanisms.is_empty() {
+            return Err(DecodeError::new(DecodeErrorKind::MissingField(name), at));
+        }
+        Ok(Self(mechanisms))
     }
 
     fn write(&self, list: &mut ListWriter<'_>) {

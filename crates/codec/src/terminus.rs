@@ -46,9 +46,10 @@ impl ExpiryPolicy {
 
 impl<'a> Decode<'a> for ExpiryPolicy {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.offset();
         let name = Symbol::decode_data(constructor, reader)?;
         let known = Self::ALL.iter().find(|(_, symbol)| *symbol == name.as_str());
-        known.map(|(policy, _)| *policy).ok_or(reader.error(DecodeErrorKind::InvalidValue("expiry-policy")))
+        known.map(|(policy, _)| *policy).ok_or(DecodeError::new(DecodeErrorKind::InvalidValue("expiry-policy"), at))
     }
 }
 

@@ -23,10 +23,11 @@ macro_rules! choice {
         impl<'a> Decode<'a> for $name {
             #[inline]
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+                let at = reader.offset();
                 match <$source>::decode_data(constructor, reader)? {
                     $( $value => Ok(Self::$variant), )*
                     #[allow(unreachable_patterns)]
-                    _ => Err(reader.error(DecodeErrorKind::InvalidValue($what))),
+                    _ => Err(DecodeError::new(DecodeErrorKind::InvalidValue($what), at)),
                 }
             }
         }
