@@ -13,6 +13,15 @@ use crate::mailbox::{Arrived, LinkBox};
 ///
 /// Dropped undecided it is released, so that it is delivered again: never accepted, never rejected. A link can be configured to
 /// leave such deliveries unsettled instead: [`ReceiverBuilder::release_dropped`](crate::ReceiverBuilder::release_dropped).
+///
+/// Settling takes the delivery, so nobody settles twice:
+///
+/// ```compile_fail,E0382
+/// fn twice(delivery: amqp10::Delivery) {
+///     delivery.accept();
+///     delivery.release();
+/// }
+/// ```
 pub struct Delivery {
     key: DeliveryKey,
     tag: DeliveryTag,

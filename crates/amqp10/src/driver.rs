@@ -35,6 +35,8 @@ const IDLE_READ: usize = 2 * 1024;
 const TIDY: usize = 64;
 /// Links of a session, and sessions of a connection, that the peer may begin before the application looks for one.
 pub(crate) const INCOMING: usize = 256;
+/// How long a chunk is kept after the last read.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long settlements wait for company.
 const LAZY: Duration = Duration::from_millis(1);
 /// How long the peer may refuse to take anything if it announced no idle-time-out.
@@ -92,6 +94,8 @@ struct Driver {
     collected: Collected,
     outbox: Outbox,
     read_size: usize,
+    /// Since when nothing was read although more than an idle connection needs is held to read into.
+    quiet_since: Option<Instant>,
     needs_flush: bool,
     /// The peer will send no more.
     eof: bool,
@@ -136,6 +140,7 @@ pub(crate) fn spawn(engine: Engine, stream: Stream, leftover: BytesMut) -> (Arc<
         collected: Collected { commands: VecDeque::new(), links: Vec::new() },
         outbox: Outbox::default(),
         read_size: IDLE_READ,
+        quiet_since: None,
         needs_flush: false,
         eof: false,
         broken: None,
@@ -230,7 +235,8 @@ impl Driver {
         moved |= self.poll_write(cx);
         let stall = self.stalled_since.map(|since| since + self.stall_limit());
         let lazy = self.lazy_since.map(|since| since + LAZY);
-        if let Some(deadline) = [self.engine.poll_timeout(), stall, lazy].into_iter().flatten().min() {
+        let quiet = self.quiet_since.map(|since| since + QUIET);
+        if let Some(deadline) = [self.engine.poll_timeout(), stall, lazy, quiet].into_iter().flatten().min() {
             let deadline = tokio::time::Instant::from_std(deadline);
             if timer.deadline() != deadline {
                 timer.as_mut().reset(deadline);
@@ -240,6 +246,10 @@ impl Driver {
                 self.engine.handle_timeout(now);
                 if stall.is_some_and(|stall| stall <= now) {
                     self.break_off(ConnectionError::WriteStalled);
+                }
+                if quiet.is_some_and(|quiet| quiet <= now) {
+                    self.quiet_since = None;
+                    self.input = BytesMut::new();
                 }
                 moved = true;
             }
@@ -270,6 +280,9 @@ impl Driver {
                 let Some(error) = self.write_error.take() else {
                     if self.input.is_empty() {
                         self.read_size = IDLE_READ;
+                        if self.input.capacity() > IDLE_READ {
+                            self.quiet_since.get_or_insert_with(now);
+                        }
                     }
                     return false;
                 };
@@ -283,6 +296,7 @@ impl Driver {
                 }
             },
             Poll::Ready(Ok(read)) => {
+                self.quiet_since = None;
                 if read >= self.read_size {
                     self.read_size = READ;
                 }

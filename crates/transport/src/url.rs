@@ -28,7 +28,7 @@ impl Scheme {
 /// Where to connect: `amqp[s]://[user[:password]@]host[:port][/address]`.
 ///
 /// User, password and address are percent-decoded; characters such as `|`, `,`, `=`, `+` and `/` in them have to be encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Url {
     /// Whether TLS is asked for.
@@ -70,6 +70,9 @@ pub enum UrlError {
     /// An encoded part is not UTF-8 or badly encoded.
     #[error("the {0} is not valid percent-encoded UTF-8")]
     InvalidEncoding(&'static str),
+    /// What stands before the first slash is no host, and a login follows it.
+    #[error("user and password hold a character that has to be percent-encoded, such as '/' as %2F")]
+    UnencodedLogin,
     /// A query or fragment, which mean nothing here.
     #[error("a URL for AMQP has neither query nor fragment: encode '?' as %3F and '#' as %23")]
     QueryOrFragment,
@@ -96,7 +99,11 @@ impl FromStr for Url {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "amqp" => Scheme::Amqp,
             "amqps" => Scheme::Amqps,
-            _ => return Err(UrlError::UnknownScheme(scheme.to_owned())),
+            // Anything else may be a login, and is not repeated.
+            known if known.bytes().all(|octet| octet.is_ascii_alphanumeric()) => {
+                return Err(UrlError::UnknownScheme(scheme.to_owned()));
+            }
+            _ => return Err(UrlError::NoScheme),
         };
         if rest.contains(['?', '#']) {
             return Err(UrlError::QueryOrFragment);
@@ -117,35 +124,51 @@ impl FromStr for Url {
             }
             None => (None, None),
         };
-        let (host, port) = split_host(place)?;
-        let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or(UrlError::InvalidPort(port.to_owned()))?,
-            None => scheme.default_port(),
-        };
+        let found = split_host(place, scheme);
+        if found.is_err() && login.is_none() && address.is_some_and(|address| address.contains('@')) {
+            // What does not look like a host is part of a login then, and is not repeated.
+            return Err(UrlError::UnencodedLogin);
+        }
+        let (host, port) = found?;
         let address = address.filter(|address| !address.is_empty()).map(|address| decode(address, "address"));
         Ok(Self { scheme, host, port, user, password, address: address.transpose()? })
     }
 }
 
-fn split_host(place: &str) -> Result<(String, Option<&str>), UrlError> {
-    if let Some(rest) = place.strip_prefix('[') {
-        let (host, behind) = rest.split_once(']').ok_or_else(|| UrlError::InvalidIpv6(rest.to_owned()))?;
-        host.parse::<Ipv6Addr>().map_err(|_| UrlError::InvalidIpv6(host.to_owned()))?;
-        return match behind.strip_prefix(':') {
-            Some(port) => Ok((host.to_owned(), Some(port))),
-            None if behind.is_empty() => Ok((host.to_owned(), None)),
-            None => Err(UrlError::InvalidIpv6(place.to_owned())),
-        };
-    }
-    let (host, port) = match place.split_once(':') {
-        Some((_, port)) if port.contains(':') => return Err(UrlError::ColonInHost(place.to_owned())),
-        Some((host, port)) => (host, Some(port)),
-        None => (place, None),
+fn split_host(place: &str, scheme: Scheme) -> Result<(String, u16), UrlError> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']').ok_or_else(|| UrlError::InvalidIpv6(rest.to_owned()))?;
+            host.parse::<Ipv6Addr>().map_err(|_| UrlError::InvalidIpv6(host.to_owned()))?;
+            match behind.strip_prefix(':') {
+                None if !behind.is_empty() => return Err(UrlError::InvalidIpv6(place.to_owned())),
+                port => (host.to_owned(), port),
+            }
+        }
+        None => {
+            let (host, port) = match place.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err(UrlError::ColonInHost(place.to_owned())),
+                Some((host, port)) => (host, Some(port)),
+                None => (place, None),
+            };
+            if host.is_empty() {
+                return Err(UrlError::EmptyHost);
+            }
+            (decode(host, "host")?, port)
+        }
     };
-    if host.is_empty() {
-        return Err(UrlError::EmptyHost);
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or(UrlError::InvalidPort(port.to_owned()))?,
+        None => scheme.default_port(),
+    };
+    Ok((host, port))
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A user name may carry a token.
+        write!(f, "Url({self})")
     }
-    Ok((decode(host, "host")?, port))
 }
 
 impl fmt::Display for Url {
@@ -178,10 +201,31 @@ mod tests {
         assert_eq!(found.password.as_ref().map(Secret::expose), Some("p+/=@"));
         assert_eq!(found.address.as_deref(), Some("queues/a/b"));
         assert_eq!(found.to_string(), "amqps://host.example:5671");
-        assert!(!format!("{found:?}").contains("p+/"));
         for broken in ["amqp://%zz@h", "amqp://a:%4@h", "amqp://%ff@h"] {
             assert!(matches!(broken.parse::<Url>(), Err(UrlError::InvalidEncoding(_))), "{broken}");
         }
+    }
+
+    #[test]
+    fn h32_a_url_shows_neither_user_nor_password() {
+        let shown = format!("{:?}", url("amqps://token:hunter2@host.example/queue"));
+        assert_eq!(shown, "Url(amqps://host.example:5671)");
+        // Nor does an error that blames what was not encoded.
+        for text in [
+            "amqps://token:hunter2/x@host.example",
+            "amqps://token:hunter2:hunter2/x@host.example",
+            "amqps://[hunter2/x@host.example",
+            "amqps://token:hunter2?x@host.example",
+            "amqps://token:hunter2#x@host.example",
+            "amqps://token:hunter2%x@host.example",
+            "token:hunter2://x@host.example",
+            "token:hunter2@host.example",
+        ] {
+            let error = text.parse::<Url>().unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("token"), "{shown}");
+        }
+        assert_eq!("amqps://u:p/x@h".parse::<Url>(), Err(UrlError::UnencodedLogin));
     }
 
     #[test]

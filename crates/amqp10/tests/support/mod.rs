@@ -3,6 +3,8 @@
 #![allow(dead_code)]
 // Every test file uses its own part of this.
 
+pub(crate) mod peer;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};

@@ -13,6 +13,7 @@ enum State {
     /// With the mechanism chosen and the number of challenges answered.
     Exchange(Box<dyn Mechanism>, u32),
     Over,
+    Failed(SaslError),
 }
 
 /// The client's side of a SASL exchange. §5.3.2
@@ -63,8 +64,16 @@ impl SaslClient {
     /// Takes what belongs to the exchange off the front of `input`. After [`Progress::Done`] the rest belongs to the next layer.
     ///
     /// # Errors
-    /// When the server refuses or breaks the rules; the exchange is over then.
+    /// When the server refuses or breaks the rules; the exchange is over then, and every further call fails alike.
     pub fn handle_input(&mut self, input: &mut BytesMut) -> Result<Progress, SaslError> {
+        let result = self.advance(input);
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
+        }
+        result
+    }
+
+    fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, SaslError> {
         loop {
             let result = match std::mem::replace(&mut self.state, State::Over) {
                 State::Header => match ProtocolHeader::parse(input) {
@@ -99,6 +108,7 @@ impl SaslClient {
                     }
                 }
                 State::Over => return Ok(Progress::Done),
+                State::Failed(error) => return Err(error),
             };
             if result.is_none() {
                 return Ok(Progress::Wait);

@@ -68,6 +68,7 @@ enum State {
     Judging,
     Accepted,
     Refused(SaslCode),
+    Failed(SaslError),
 }
 
 /// The server's side of a SASL exchange. §5.3.2
@@ -101,8 +102,17 @@ impl SaslServer {
     /// Takes what belongs to the exchange off the front of `input`. A client may have sent the next layer's octets already; they stay.
     ///
     /// # Errors
-    /// When the client breaks the rules or was refused; what [`take_output`](Self::take_output) gives then is still to be sent.
+    /// When the client breaks the rules or was refused; what [`take_output`](Self::take_output) gives then is still to be sent. The
+    /// exchange is over then, and every further call fails alike.
     pub fn handle_input(&mut self, input: &mut BytesMut) -> Result<ServerStep, SaslError> {
+        let result = self.advance(input);
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
+        }
+        result
+    }
+
+    fn advance(&mut self, input: &mut BytesMut) -> Result<ServerStep, SaslError> {
         if self.state == State::Header {
             match ProtocolHeader::parse(input) {
                 Ok(None) => return Ok(ServerStep::Wait),
@@ -115,12 +125,11 @@ impl SaslServer {
                 Ok(Some(_)) | Err(_) => {
                     // Whoever tries to get around SASL is told what is spoken here, and nothing else. §2.2
                     self.output.extend_from_slice(&ProtocolHeader::SASL.to_octets());
-                    self.state = State::Refused(SaslCode::Auth);
                     return Err(SaslError::Header(describe_header(input)));
                 }
             }
         }
-        match self.state {
+        match &self.state {
             State::Init => {
                 let limit = self.max_frame_size;
                 match take_frame(input, limit, |body| self.init(body))? {
@@ -128,7 +137,8 @@ impl SaslServer {
                     None => Ok(ServerStep::Wait),
                 }
             }
-            State::Refused(code) => Err(SaslError::Refused(code)),
+            State::Refused(code) => Err(SaslError::Refused(*code)),
+            State::Failed(error) => Err(error.clone()),
             State::Accepted => Ok(ServerStep::Done),
             State::Header | State::Judging => Ok(ServerStep::Wait),
         }

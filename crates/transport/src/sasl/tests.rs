@@ -146,8 +146,53 @@ fn h31_frames_after_a_refusal_change_nothing() {
 }
 
 #[test]
+fn h31_frames_after_the_outcome_change_nothing_for_a_client() {
+    let mut client = waiting_client();
+    let mut input = BytesMut::from(&[outcome(SaslCode::Auth), outcome(SaslCode::Ok)].concat()[..]);
+    for _ in 0..3 {
+        assert_eq!(client.handle_input(&mut input), Err(SaslError::Refused(SaslCode::Auth)));
+    }
+    // After success they belong to the next layer, whatever they are.
+    let mut client = waiting_client();
+    let after = [outcome(SaslCode::Auth), frame(&SaslChallenge { challenge: Binary::from(b"x") })].concat();
+    let mut input = BytesMut::from(&[outcome(SaslCode::Ok), after.clone()].concat()[..]);
+    for _ in 0..3 {
+        assert_eq!(client.handle_input(&mut input), Ok(Progress::Done));
+        assert_eq!(input, after);
+    }
+}
+
+#[test]
+fn h31_frames_after_a_broken_rule_change_nothing() {
+    let broken =
+        [outcome(SaslCode::Ok), vec![0, 0, 0, 8, 2, 1, 0, 0], vec![0, 0, 0, 7], b"\0\0\0\x0a\x02\x01\0\0xx".to_vec()];
+    for broken in broken {
+        let mut server = SaslServer::new(true, true);
+        let mut input = BytesMut::from(&[&SASL[..], &broken].concat()[..]);
+        let error = server.handle_input(&mut input).unwrap_err();
+        server.take_output();
+        let mut again = BytesMut::from(&init("PLAIN", b"\0u\0p")[..]);
+        assert_eq!(server.handle_input(&mut again), Err(error));
+        assert!(!server.decide(Verdict::Accept));
+        assert!(server.take_output().is_empty());
+    }
+    let mut server = SaslServer::new(true, true);
+    server.handle_input(&mut BytesMut::from(&AMQP[..])).unwrap_err();
+    assert!(server.handle_input(&mut BytesMut::from(&SASL[..])).is_err(), "a second header does not help");
+
+    for broken in [frame(&SaslResponse { response: Binary::from(b"x") }), vec![0, 0, 0, 8, 2, 1, 0, 0]] {
+        let mut client = waiting_client();
+        let error = client.handle_input(&mut BytesMut::from(&broken[..])).unwrap_err();
+        assert_eq!(client.handle_input(&mut BytesMut::from(&outcome(SaslCode::Ok)[..])), Err(error));
+    }
+}
+
+#[test]
 fn h31_empty_frame() {
-    let (result, _) = serve(&[&SASL[..], &[0, 0, 0, 8, 2, 1, 0, 0]].concat());
+    let empty = [0, 0, 0, 8, 2, 1, 0, 0];
+    let (result, _) = serve(&[&SASL[..], &empty].concat());
+    assert_eq!(result, Err(SaslError::Unexpected("an empty frame")));
+    let result = waiting_client().handle_input(&mut BytesMut::from(&empty[..]));
     assert_eq!(result, Err(SaslError::Unexpected("an empty frame")));
 }
 
