@@ -29,7 +29,7 @@ impl Default for Body<'_> {
 }
 
 impl<'a> Body<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode(reader: &mut Reader<'a>, wide: bool) -> Result<Self, DecodeError> {
         let (count, inner) = reader.compound(wide)?;
         // Every element has at least its constructor.
@@ -342,7 +342,7 @@ impl<'a> Decode<'a> for List<'a> {
 }
 
 impl<'a> Decode<'a> for Map<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let body = match constructor {
             code::MAP8 => Body::decode(reader, false)?,
