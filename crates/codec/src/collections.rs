@@ -32,7 +32,7 @@ impl Default for Body<'_> {
 }
 
 impl<'a> Body<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode(reader: &mut Reader<'a>, wide: bool) -> Result<Self, DecodeError> {
         let (count, inner) = reader.compound(wide)?;
         // Every element has at least its constructor.
@@ -355,7 +355,7 @@ impl<'a> Decode<'a> for List<'a> {
 }
 
 impl<'a> Decode<'a> for Map<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
         let body = match constructor {

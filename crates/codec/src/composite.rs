@@ -66,7 +66,7 @@ impl<'a> ListReader<'a> {
     ///
     /// # Errors
     /// When it is no list, or its size or count exceed the input.
-    #[inline]
+    #[inline(always)]
     pub fn open(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let (left, fields) = match constructor {
             code::LIST0 => (0, Reader::inner(&[], reader.offset(), 0)),
@@ -89,7 +89,7 @@ impl<'a> ListReader<'a> {
     ///
     /// # Errors
     /// When it is malformed or of another type.
-    #[inline]
+    #[inline(always)]
     pub fn optional<T: Decode<'a>>(&mut self) -> Result<Option<T>, DecodeError> {
         let Some(left) = self.left.checked_sub(1) else {
             return Ok(None);
@@ -105,18 +105,29 @@ impl<'a> ListReader<'a> {
     ///
     /// # Errors
     /// When it is absent, null, malformed or of another type.
-    #[inline]
+    #[inline(always)]
     pub fn mandatory<T: Decode<'a>>(&mut self, name: &'static str) -> Result<T, DecodeError> {
-        let at = self.offset();
-        self.optional()?.ok_or(DecodeError::new(DecodeErrorKind::MissingField(name), at))
+        let Some(left) = self.left.checked_sub(1) else {
+            return Err(self.fields.error(DecodeErrorKind::MissingField(name)));
+        };
+        self.left = left;
+        match self.fields.octet()? {
+            code::NULL => Err(self.fields.unexpected_null(name)),
+            constructor => T::decode_data(constructor, &mut self.fields),
+        }
     }
 
     /// Skips what is left and checks that the list ends where its size said.
     ///
     /// # Errors
     /// When a field beyond the declaration is malformed, or octets are left over.
-    #[inline]
-    pub fn close(mut self) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub fn close(self) -> Result<(), DecodeError> {
+        if self.left == 0 { self.fields.finish() } else { self.skip_left() }
+    }
+
+    #[cold]
+    fn skip_left(mut self) -> Result<(), DecodeError> {
         while let Some(left) = self.left.checked_sub(1) {
             self.left = left;
             self.fields.skip()?;
@@ -206,7 +217,7 @@ pub(crate) trait Field<'a>: Sized {
 }
 
 impl<'a, T: Decode<'a> + Encode> Field<'a> for Option<T> {
-    #[inline]
+    #[inline(always)]
     fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
         list.optional()
     }
@@ -301,11 +312,10 @@ macro_rules! composite {
             ) -> Result<Self, $crate::DecodeError> {
                 #[allow(unused_mut)]
                 let mut list = $crate::ListReader::open(constructor, reader)?;
-                let value = Self {
-                    $( $field: $crate::composite::composite!(@read list, $field $(, $default)?), )*
-                };
+                $( let $field = $crate::composite::composite!(@read list, $field $(, $default)?); )*
+                // Only then is the struct made, where it is to stay.
                 list.close()?;
-                Ok(value)
+                Ok(Self { $($field),* })
             }
         }
 

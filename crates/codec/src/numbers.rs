@@ -13,7 +13,7 @@ macro_rules! number {
         pub struct $name(pub $inner);
 
         impl<'a> Decode<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
                 <$inner>::decode_data(constructor, reader).map(Self)
             }

@@ -1,6 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::{
     Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
@@ -66,6 +67,26 @@ pub(crate) fn peek_code(
     })
 }
 
+/// Takes the descriptor whose 0x00 was read already, and the constructor behind it; a name among `names` counts as its number.
+#[inline]
+pub(crate) fn take_code(
+    constructor: u8,
+    reader: &mut Reader<'_>,
+    expected: &'static str,
+    names: &[(&str, u64)],
+) -> Result<(u64, u8), DecodeError> {
+    // Nearly every descriptor on a wire is a number of one octet.
+    if constructor == code::DESCRIBED
+        && let [code::SMALLULONG, number, list, ..] = *reader.rest()
+    {
+        reader.take(3)?;
+        return Ok((u64::from(number), list));
+    }
+    let number = peek_code(constructor, reader, expected, names)?;
+    reader.skip()?;
+    Ok((number, reader.octet()?))
+}
+
 impl Performative<'_> {
     /// The name of this performative in the specification.
     pub const fn name(&self) -> &'static str {
@@ -87,16 +108,27 @@ impl<'a> Decode<'a> for Performative<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
-        Ok(match peek_code(constructor, reader, "a performative", &NAMES)? {
-            Transfer::CODE => Self::Transfer(Transfer::decode_data(constructor, reader)?),
-            Flow::CODE => Self::Flow(Flow::decode_data(constructor, reader)?),
-            Disposition::CODE => Self::Disposition(Disposition::decode_data(constructor, reader)?),
-            Open::CODE => Self::Open(Box::new(Open::decode_data(constructor, reader)?)),
-            Begin::CODE => Self::Begin(Box::new(Begin::decode_data(constructor, reader)?)),
-            Attach::CODE => Self::Attach(Box::new(Attach::decode_data(constructor, reader)?)),
-            Detach::CODE => Self::Detach(Detach::decode_data(constructor, reader)?),
-            End::CODE => Self::End(End::decode_data(constructor, reader)?),
-            Close::CODE => Self::Close(Close::decode_data(constructor, reader)?),
+        let (code, list) = take_code(constructor, reader, "a performative", &NAMES)?;
+        match code {
+            Transfer::CODE => Transfer::decode_list(list, reader).map(Self::Transfer),
+            Flow::CODE => Flow::decode_list(list, reader).map(Self::Flow),
+            Disposition::CODE => Disposition::decode_list(list, reader).map(Self::Disposition),
+            _ => Self::decode_rare(code, list, reader, at),
+        }
+    }
+}
+
+impl<'a> Performative<'a> {
+    /// Decodes a performative that comes once in a while; `at` is where its descriptor stands.
+    #[inline(never)]
+    fn decode_rare(code: u64, list: u8, reader: &mut Reader<'a>, at: usize) -> Result<Self, DecodeError> {
+        Ok(match code {
+            Open::CODE => Self::Open(Box::new(Open::decode_list(list, reader)?)),
+            Begin::CODE => Self::Begin(Box::new(Begin::decode_list(list, reader)?)),
+            Attach::CODE => Self::Attach(Box::new(Attach::decode_list(list, reader)?)),
+            Detach::CODE => Self::Detach(Detach::decode_list(list, reader)?),
+            End::CODE => Self::End(End::decode_list(list, reader)?),
+            Close::CODE => Self::Close(Close::decode_list(list, reader)?),
             _ => {
                 let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a performative" };
                 return Err(DecodeError::new(kind, at));

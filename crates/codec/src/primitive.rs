@@ -80,7 +80,7 @@ impl Encode for () {
 }
 
 impl<'a> Decode<'a> for bool {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match constructor {
             code::TRUE => Ok(true),
@@ -109,7 +109,7 @@ impl Encode for bool {
 macro_rules! fixed {
     ($($type:ty, $name:literal, $code:ident, $from:expr, $to:expr;)*) => { $(
         impl<'a> Decode<'a> for $type {
-            #[inline]
+            #[inline(always)]
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
                 if constructor != code::$code {
                     return Err(reader.unexpected($name, constructor));
@@ -143,7 +143,7 @@ fixed! {
 }
 
 impl<'a> Decode<'a> for u32 {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match constructor {
             code::UINT0 => Ok(0),

@@ -56,30 +56,32 @@ impl<'a> Reader<'a> {
         self.depth_left
     }
 
-    #[cold]
+    // The cold functions take numbers, not the reader: whoever lends the reader to a function keeps it out of registers.
+
+    #[inline]
     pub(crate) fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(kind, self.offset())
+        error_at(kind, self.offset())
     }
 
-    #[cold]
+    #[inline]
     fn exhausted(&self) -> DecodeError {
-        self.error(if self.sized { DecodeErrorKind::Overrun } else { DecodeErrorKind::Incomplete })
+        exhausted_at(self.sized, self.offset())
     }
 
     /// An error about the constructor that was just read.
-    #[cold]
+    #[inline]
     pub(crate) fn unexpected(&self, expected: &'static str, found: u8) -> DecodeError {
-        let offset = self.offset().saturating_sub(1);
-        let kind = if found != code::DESCRIBED && code::width(found).is_none() {
-            DecodeErrorKind::UnknownConstructor(found)
-        } else {
-            DecodeErrorKind::UnexpectedType { expected, found }
-        };
-        DecodeError::new(kind, offset)
+        unexpected_at(expected, found, self.offset())
+    }
+
+    /// An error about the null that was just read in the place of the mandatory field `name`.
+    #[inline]
+    pub(crate) fn unexpected_null(&self, name: &'static str) -> DecodeError {
+        error_at(DecodeErrorKind::MissingField(name), self.offset().saturating_sub(1))
     }
 
     /// Takes `n` octets.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
         let Some((head, tail)) = self.rest.split_at_checked(n) else {
             return Err(self.exhausted());
@@ -88,7 +90,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn octets<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
             return Err(self.exhausted());
@@ -97,7 +99,7 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn octet(&mut self) -> Result<u8, DecodeError> {
         let Some((head, tail)) = self.rest.split_first() else {
             return Err(self.exhausted());
@@ -116,14 +118,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a size of one or four octets and as many octets as it says.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn variable(&mut self, wide: bool) -> Result<&'a [u8], DecodeError> {
         let size = if wide { u32::from_be_bytes(self.octets()?) as usize } else { self.octet()? as usize };
         self.take(size)
     }
 
     /// Takes the size and count of a list, map or array and returns the count and a reader of its elements, one level deeper.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn compound(&mut self, wide: bool) -> Result<(u32, Reader<'a>), DecodeError> {
         let Some(depth_left) = self.depth_left.checked_sub(1) else {
             return Err(self.error(DecodeErrorKind::TooDeep));
@@ -200,4 +202,25 @@ impl<'a> Reader<'a> {
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::LeftOver)) }
     }
+}
+
+#[cold]
+fn error_at(kind: DecodeErrorKind, offset: usize) -> DecodeError {
+    DecodeError::new(kind, offset)
+}
+
+#[cold]
+fn exhausted_at(sized: bool, offset: usize) -> DecodeError {
+    DecodeError::new(if sized { DecodeErrorKind::Overrun } else { DecodeErrorKind::Incomplete }, offset)
+}
+
+/// `offset` is behind the constructor.
+#[cold]
+fn unexpected_at(expected: &'static str, found: u8, offset: usize) -> DecodeError {
+    let kind = if found != code::DESCRIBED && code::width(found).is_none() {
+        DecodeErrorKind::UnknownConstructor(found)
+    } else {
+        DecodeErrorKind::UnexpectedType { expected, found }
+    };
+    DecodeError::new(kind, offset.saturating_sub(1))
 }

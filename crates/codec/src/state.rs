@@ -70,6 +70,7 @@ impl DeliveryState<'_> {
 }
 
 impl<'a> Decode<'a> for DeliveryState<'a> {
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         // Nearly every state on a wire is accepted, with its one-octet descriptor and an empty list.
         if constructor == code::DESCRIBED
@@ -78,29 +79,40 @@ impl<'a> Decode<'a> for DeliveryState<'a> {
             reader.take(3)?;
             return Ok(Self::Accepted);
         }
+        // By value, so that the caller's reader can stay in registers.
+        let (state, rest) = Self::decode_other(constructor, reader.clone())?;
+        *reader = rest;
+        Ok(state)
+    }
+}
+
+impl<'a> DeliveryState<'a> {
+    /// Decodes any state; returns it and what stands behind it.
+    #[inline(never)]
+    fn decode_other(constructor: u8, mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
         let mut ahead = reader.clone();
         let described = Described::decode_data(constructor, &mut ahead)?;
         let descriptor = described.descriptor()?;
         fn is<T: Composite>(descriptor: &Descriptor<'_>) -> bool {
             descriptor.is(T::NAME, T::CODE)
         }
-        Ok(if is::<Accepted>(&descriptor) {
-            Accepted::decode_data(constructor, reader)?;
+        let state = if is::<Accepted>(&descriptor) {
+            Accepted::decode_data(constructor, &mut reader)?;
             Self::Accepted
         } else if is::<Released>(&descriptor) {
-            Released::decode_data(constructor, reader)?;
+            Released::decode_data(constructor, &mut reader)?;
             Self::Released
         } else if is::<Rejected<'_>>(&descriptor) {
-            Self::Rejected(Rejected::decode_data(constructor, reader)?)
+            Self::Rejected(Rejected::decode_data(constructor, &mut reader)?)
         } else if is::<Modified<'_>>(&descriptor) {
-            Self::Modified(Modified::decode_data(constructor, reader)?)
+            Self::Modified(Modified::decode_data(constructor, &mut reader)?)
         } else if is::<Received>(&descriptor) {
-            Self::Received(Received::decode_data(constructor, reader)?)
+            Self::Received(Received::decode_data(constructor, &mut reader)?)
         } else {
             drop(descriptor);
-            *reader = ahead;
-            Self::Other(described)
-        })
+            return Ok((Self::Other(described), ahead));
+        };
+        Ok((state, reader))
     }
 }
 

@@ -5,10 +5,13 @@ use crate::codec::owned_already;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 
 /// Identifies a delivery among the unsettled ones of a link: up to 32 octets, held inline. §2.8.7
-#[derive(Clone, Copy)]
+// In words, so that a tag is made, moved and compared without a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
 pub struct DeliveryTag {
+    /// Zeros behind `len`.
+    words: [[u8; 8]; Self::MAX / 8],
     len: u8,
-    octets: [u8; Self::MAX],
 }
 
 /// A run of octets that is too long for a delivery-tag.
@@ -33,36 +36,36 @@ impl DeliveryTag {
     /// If there are more than 32 of them.
     #[inline]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
-        let mut tag = Self { len: 0, octets: [0; Self::MAX] };
-        let (Some(held), Ok(len)) = (tag.octets.get_mut(..octets.len()), u8::try_from(octets.len())) else {
+        let len = u8::try_from(octets.len()).map_err(|_| InvalidDeliveryTag)?;
+        if octets.len() > Self::MAX {
             return Err(InvalidDeliveryTag);
-        };
-        held.copy_from_slice(octets);
-        tag.len = len;
-        Ok(tag)
+        }
+        let mut words = [[0; 8]; Self::MAX / 8];
+        let (whole, rest) = octets.as_chunks::<8>();
+        let mut places = words.iter_mut();
+        // In this order, so that the place behind the last whole word stays.
+        for (word, place) in whole.iter().zip(places.by_ref()) {
+            *place = *word;
+        }
+        if let Some(place) = places.next() {
+            place.iter_mut().zip(rest).for_each(|(place, octet)| *place = *octet);
+        }
+        Ok(Self { words, len })
     }
 
     /// The octets.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
-        self.octets.get(..usize::from(self.len)).unwrap_or(&[])
+        self.words.as_flattened().get(..usize::from(self.len)).unwrap_or(&[])
     }
 }
 
 impl From<u64> for DeliveryTag {
     /// The number in network order.
     fn from(number: u64) -> Self {
-        Self::new(&number.to_be_bytes()).unwrap_or(Self { len: 0, octets: [0; Self::MAX] })
+        Self { words: [number.to_be_bytes(), [0; 8], [0; 8], [0; 8]], len: 8 }
     }
 }
-
-impl PartialEq for DeliveryTag {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl Eq for DeliveryTag {}
 
 impl core::hash::Hash for DeliveryTag {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
@@ -81,7 +84,7 @@ impl fmt::Debug for DeliveryTag {
 }
 
 impl<'a> Decode<'a> for DeliveryTag {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let octets = <&[u8]>::decode_data(constructor, reader)?;
         Self::new(octets).map_err(|_| {
@@ -99,3 +102,26 @@ impl Encode for DeliveryTag {
 }
 
 owned_already!(DeliveryTag);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode_to_vec;
+
+    #[test]
+    fn tags_of_every_length() {
+        let octets: Vec<u8> = (1..=33).collect();
+        for len in 0..=32 {
+            let tag = DeliveryTag::new(&octets[..len]).unwrap();
+            assert_eq!(tag.as_slice(), &octets[..len]);
+            let mut wire = encode_to_vec(&tag);
+            wire.extend_from_slice(&octets);
+            assert_eq!(Reader::new(&wire).read(), Ok(tag));
+            assert_ne!(DeliveryTag::new(&octets[1..=len]).unwrap() == tag, len > 0);
+        }
+        assert_eq!(DeliveryTag::new(&octets), Err(InvalidDeliveryTag));
+        let error = Reader::new(&encode_to_vec(octets.as_slice())).read::<DeliveryTag>().unwrap_err();
+        assert_eq!(error.offset(), 2);
+        assert_eq!(DeliveryTag::from(7).as_slice(), &[0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+}

@@ -190,7 +190,7 @@ impl fmt::Display for Symbol<'_> {
 }
 
 impl<'a> Decode<'a> for &'a [u8] {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match constructor {
             code::VBIN8 => reader.variable(false),

@@ -21,7 +21,7 @@ macro_rules! choice {
         pub enum $name { $( $(#[$variant_doc])* $variant, )* }
 
         impl<'a> Decode<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
                 let at = reader.offset();
                 match <$source>::decode_data(constructor, reader)? {
