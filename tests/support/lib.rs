@@ -1,1 +1,4 @@
-//! Helpers that the tests of this package share.
+//! What the tests that span crates share: certificates and foreign peers.
+
+pub mod certificate;
+pub mod peer;
