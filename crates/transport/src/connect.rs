@@ -78,6 +78,8 @@ pub struct ConnectOptions {
     pub port: u16,
     /// TLS, if the stream is to be encrypted.
     pub tls: Option<TlsClient>,
+    /// The name asked for and expected in the server's certificate, unless `tls` names one; `None` is `host`.
+    pub tls_server_name: Option<String>,
     /// How to sign in.
     pub sasl: SaslProfile,
     /// The hostname told in sasl-init; `None` tells `host`.
@@ -97,6 +99,7 @@ impl ConnectOptions {
             host: host.into(),
             port,
             tls: None,
+            tls_server_name: None,
             sasl: SaslProfile::None,
             hostname: None,
             allow_clear_text_password: false,
@@ -144,7 +147,8 @@ pub async fn connect(options: &ConnectOptions) -> Result<Established, ConnectErr
     let tcp = timeout(limits.tcp, dial(&addresses)).await.map_err(late(Step::Tcp))?.map_err(tcp_error)?;
     let stream = match &options.tls {
         Some(tls) => {
-            let handshake = timeout(limits.tls, tls.connect(&options.host, tcp));
+            let name = options.tls_server_name.as_ref().unwrap_or(&options.host);
+            let handshake = timeout(limits.tls, tls.connect(name, tcp));
             Stream::Tls(Box::new(handshake.await.map_err(late(Step::Tls))??))
         }
         None => Stream::Tcp(tcp),
