@@ -1,8 +1,11 @@
 //! Where a connection goes, and what it calls its peer.
 
+use std::time::Duration;
+
 use amqp10::transport::sasl::{Attempt, Verdict};
 use amqp10::transport::{self, AcceptOptions, TlsClient, TlsServer};
 use amqp10::{ConnectError, Connection, ConnectionBuilder, Listener, ServerBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a server learns of a client that connects: the host in sasl-init, and the one in open.
 async fn learned(listener: Listener, tls: TlsServer) -> Option<(Option<String>, Option<String>)> {
@@ -90,4 +93,33 @@ async fn a_name_without_address_and_a_closed_port_are_errors_of_their_own() {
     let ConnectError::Transport(error) = error else { panic!("{error:?}") };
     assert!(matches!(&error, transport::ConnectError::Tcp { port: found, .. } if *found == port), "{error:?}");
     assert!(error.to_string().starts_with(&format!("cannot connect to 127.0.0.1 port {port}: ")), "{error}");
+}
+
+/// A server of octets: it says what a real one does, the last part cut in two.
+#[tokio::test(start_paused = true)]
+async fn h31_outcome_header_and_open_in_one_segment_and_split_at_every_octet() {
+    use amqp10::codec::sasl::{Mechanisms, SaslCode, SaslMechanisms, SaslOutcome};
+    use amqp10::codec::{Channel, FrameType, Open, ProtocolHeader, Symbol, encode_frame};
+    let offer = Mechanisms([Symbol::from_static("PLAIN")].into_iter().collect());
+    let (mut mechanisms, mut rest) = (Vec::new(), Vec::new());
+    encode_frame(FrameType::Sasl, Channel(0), &SaslMechanisms { sasl_server_mechanisms: offer }, &mut mechanisms);
+    let outcome = SaslOutcome { code: SaslCode::Ok, additional_data: None };
+    encode_frame(FrameType::Sasl, Channel(0), &outcome, &mut rest);
+    rest.extend_from_slice(&ProtocolHeader::AMQP.to_octets());
+    encode_frame(FrameType::Amqp, Channel(0), &Open::new("server"), &mut rest);
+    for cut in 0..=rest.len() {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let (first, second) = rest.split_at(cut);
+        let serving = async {
+            theirs.write_all(&ProtocolHeader::SASL.to_octets()).await.unwrap();
+            theirs.write_all(&mechanisms).await.unwrap();
+            theirs.read_exact(&mut [0; ProtocolHeader::SIZE + 1]).await.unwrap();
+            theirs.write_all(first).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            theirs.write_all(second).await.unwrap();
+        };
+        let connecting = Connection::builder().plain("user", "password").connect_over(ours, true);
+        let (client, ()) = tokio::join!(connecting, serving);
+        assert_eq!(client.unwrap().remote_open().unwrap().container_id, *"server", "cut at {cut}");
+    }
 }
