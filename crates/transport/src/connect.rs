@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use crate::handshake::{read_more, write};
+use crate::handshake::{buffer, read_more, write};
 use crate::sasl::{Anonymous, Mechanism, Plain, Progress, SaslClient};
 use crate::tcp::{TcpError, dial, resolve};
 use crate::{ByteStream, ConnectError, Secret, Step, Stream, TlsClient, Url};
@@ -171,6 +171,7 @@ pub async fn connect_over(
 async fn sign_in(mut stream: Stream, options: &ConnectOptions, clear_text: bool) -> Result<Established, ConnectError> {
     let mut input = BytesMut::new();
     if !matches!(options.sasl, SaslProfile::None) {
+        input = buffer();
         let hostname = options.hostname.clone().unwrap_or_else(|| options.host.clone());
         let sasl = SaslClient::new(options.sasl.mechanisms(), Some(hostname))
             .over_clear_text(clear_text && !options.allow_clear_text_password)
