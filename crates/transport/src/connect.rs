@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use tokio::time::timeout;
 
 use crate::handshake::{buffer, read_more, write};
-use crate::sasl::{Anonymous, Mechanism, Plain, Progress, SaslClient};
+use crate::sasl::{Anonymous, Mechanism, Plain, Progress, SaslClient, SaslError};
 use crate::tcp::{TcpError, dial, resolve};
 use crate::{ByteStream, ConnectError, Secret, Step, Stream, TlsClient, Url};
 
@@ -172,6 +172,13 @@ async fn sign_in(mut stream: Stream, options: &ConnectOptions, clear_text: bool)
     let mut input = BytesMut::new();
     if !matches!(options.sasl, SaslProfile::None) {
         input = buffer();
+        if let SaslProfile::Plain { user, password } = &options.sasl
+            && (user.contains('\0') || password.expose().contains('\0'))
+        {
+            // The server would take what follows for another part of the message, RFC 4616.
+            let reason = "user name and password must not hold NUL".to_owned();
+            return Err(SaslError::Mechanism { mechanism: "PLAIN".to_owned(), reason }.into());
+        }
         let hostname = options.hostname.clone().unwrap_or_else(|| options.host.clone());
         let sasl = SaslClient::new(options.sasl.mechanisms(), Some(hostname))
             .over_clear_text(clear_text && !options.allow_clear_text_password)

@@ -227,6 +227,17 @@ async fn h31_what_a_client_sends_behind_its_init_is_handed_on_or_thrown_away() {
     }
 }
 
+/// `a\0b` would sign `a` in, with `b` and what follows as the password.
+#[tokio::test(start_paused = true)]
+async fn a_user_name_or_password_with_nul_is_not_sent() {
+    for (user, password) in [("a\0b", "c"), ("a", "b\0c")] {
+        let mut options = plain();
+        options.sasl = SaslProfile::Plain { user: user.into(), password: password.into() };
+        let error = served(&[&SASL, &mechanisms()], &options).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Sasl(SaslError::Mechanism { .. })), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn h31_bypass_over_a_stream() {
     for header in [AMQP, *b"AMQP\x02\x01\x00\x00", *b"AMQP\x00\x00\x09\x01"] {
