@@ -112,7 +112,8 @@ impl ConnectionBuilder {
         self
     }
 
-    /// The host and port to dial instead of those of the URL.
+    /// The host and port to dial instead of those of the URL. TLS still expects the host of the URL, unless
+    /// [`tls`](Self::tls) names a server.
     #[must_use]
     pub fn dial(mut self, host: impl Into<String>, port: u16) -> Self {
         self.dial = Some((host.into(), port));
@@ -181,6 +182,7 @@ impl ConnectionBuilder {
         options.allow_clear_text_password = self.allow_clear_text_password;
         options.timeouts = self.timeouts;
         if let Some((host, port)) = self.dial.take() {
+            options.tls_server_name = Some(options.host);
             (options.host, options.port) = (host, port);
         }
         let established = connect(&options).await?;

@@ -685,7 +685,10 @@ impl Driver {
     fn detached(&mut self, id: LinkId, end: Ended) {
         let session = self.engine.session_of(id).and_then(|session| self.session_ends.get(&session).cloned());
         let session = session.or_else(|| self.closing().map(SessionError::Connection));
-        self.engine.take_terminus(id);
+        if self.engine.take_terminus(id).is_none() {
+            // The peer broke a rule and has not detached yet: nobody will look at the link again.
+            self.engine.abandon_link(id);
+        }
         let Some(entry) = self.links.remove(&id) else { return };
         entry.end(LinkError::from_end(end, session));
     }

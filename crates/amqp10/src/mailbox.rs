@@ -17,6 +17,8 @@ use crate::error::{ConnectionError, LinkError, SendError, SessionError};
 const SETTLEMENTS_AT_ONCE: usize = 128;
 /// Deliveries taken after which the driver is told even though the application's queue is not empty.
 const TAKEN_AT_ONCE: u32 = 64;
+/// Octets taken after which it is told too: what is held stops a whole session.
+const OCTETS_AT_ONCE: usize = 64 * 1024;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these locks is consistent after every statement, so a panic elsewhere has spoilt nothing.
@@ -386,11 +388,12 @@ impl LinkBox {
 
     /// The application took a delivery.
     pub(crate) fn took(self: &Arc<Self>, octets: usize, settled: bool) {
-        self.taken_octets.fetch_add(octets, Ordering::AcqRel);
+        let before = self.taken_octets.fetch_add(octets, Ordering::AcqRel);
         if settled {
             self.taken_settled.fetch_add(1, Ordering::AcqRel);
         }
-        if self.taken.fetch_add(1, Ordering::AcqRel).saturating_add(1).is_multiple_of(TAKEN_AT_ONCE) {
+        let many = self.taken.fetch_add(1, Ordering::AcqRel).saturating_add(1).is_multiple_of(TAKEN_AT_ONCE);
+        if many || before / OCTETS_AT_ONCE != before.saturating_add(octets) / OCTETS_AT_ONCE {
             self.leave(true, |_| {});
         }
     }

@@ -199,7 +199,7 @@ impl Receiver {
     /// Detaches the link and keeps its terminus at the peer. §2.6.4
     ///
     /// # Errors
-    /// When the peer does not answer in time, or the session is over.
+    /// When the peer does not answer in time. A link that is over already is no error.
     pub async fn detach(&self) -> Result<(), LinkError> {
         self.inner.session.detach(self.inner.mailbox.id, false, None).await
     }
@@ -207,35 +207,47 @@ impl Receiver {
     /// Closes the link and its terminus, with an error if there is one to tell. §2.6.6
     ///
     /// # Errors
-    /// When the peer does not answer in time, or the session is over.
+    /// When the peer does not answer in time. A link that is over already is no error.
     pub async fn close(&self, error: Option<Error<'static>>) -> Result<(), LinkError> {
         self.inner.session.detach(self.inner.mailbox.id, true, error).await
     }
 
     /// The deliveries as a stream; it ends with the link, after one error unless we ended it ourselves.
     pub fn into_stream(self) -> impl Stream<Item = Result<Delivery, LinkError>> + Send {
-        Deliveries { next: Some(Box::pin(next(self))) }
+        Deliveries { receiver: self, waiting: None, over: false }
     }
 }
 
-type Next = Pin<Box<dyn Future<Output = (Receiver, Result<Delivery, LinkError>)> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<Delivery, LinkError>> + Send>>;
 
-async fn next(receiver: Receiver) -> (Receiver, Result<Delivery, LinkError>) {
-    let result = receiver.recv().await;
-    (receiver, result)
+async fn next(receiver: Receiver) -> Result<Delivery, LinkError> {
+    receiver.recv().await
 }
 
 struct Deliveries {
-    next: Option<Next>,
+    receiver: Receiver,
+    /// Only while nothing is here: a delivery that is costs no allocation.
+    waiting: Option<Waiting>,
+    over: bool,
 }
 
 impl Stream for Deliveries {
     type Item = Result<Delivery, LinkError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(waiting) = &mut self.next else { return Poll::Ready(None) };
-        let (receiver, result) = std::task::ready!(waiting.as_mut().poll(cx));
-        self.next = result.is_ok().then(|| Box::pin(next(receiver)) as Next);
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        if this.waiting.is_none()
+            && let Some(delivery) = this.receiver.try_recv()
+        {
+            return Poll::Ready(Some(Ok(delivery)));
+        }
+        let waiting = this.waiting.get_or_insert_with(|| Box::pin(next(this.receiver.clone())));
+        let result = std::task::ready!(waiting.as_mut().poll(cx));
+        this.waiting = None;
+        this.over = result.is_err();
         match result {
             Err(LinkError::Detached) => Poll::Ready(None),
             other => Poll::Ready(Some(other)),

@@ -187,7 +187,7 @@ impl Sender {
     /// Detaches the link and keeps its terminus at the peer. §2.6.4
     ///
     /// # Errors
-    /// When the peer does not answer in time, or the session is over.
+    /// When the peer does not answer in time. A link that is over already is no error.
     pub async fn detach(&self) -> Result<(), LinkError> {
         self.inner.session.detach(self.inner.mailbox.id, false, None).await
     }
@@ -195,7 +195,7 @@ impl Sender {
     /// Closes the link and its terminus, with an error if there is one to tell. §2.6.6
     ///
     /// # Errors
-    /// When the peer does not answer in time, or the session is over.
+    /// When the peer does not answer in time. A link that is over already is no error.
     pub async fn close(&self, error: Option<Error<'static>>) -> Result<(), LinkError> {
         self.inner.session.detach(self.inner.mailbox.id, true, error).await
     }

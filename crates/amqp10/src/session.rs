@@ -96,7 +96,7 @@ impl Session {
     /// Ends the session and its links. §2.5.3
     ///
     /// # Errors
-    /// When the peer does not answer in time.
+    /// When the peer does not answer in time. A session that is over already is no error.
     pub async fn end(&self, error: Option<Error<'static>>) -> Result<(), SessionError> {
         let (reply, answer) = oneshot::channel();
         self.submit(Command::End { id: self.inner.id, error, reply: Some(reply) });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use amqp10::{
     Connection, ConnectionError, CreditMode, DeliveryState, Error, ErrorCondition, LinkError, Message, Replenish,
-    SendError, ServerBuilder, SessionError,
+    SendError, ServerBuilder, SessionConfig, SessionError,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -369,4 +369,36 @@ async fn a_send_has_a_time_limit_with_and_without_credit() {
         sent.unwrap();
         assert_eq!(arrived, if credit == 0 { 1 } else { 2 });
     }
+}
+
+/// Large messages of one link have used up the session; as they are taken, another link goes on.
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_as_the_octets_that_stopped_it_are_taken() {
+    let (client, server) = pair().await;
+    let accepting = async { server.next_session().await.unwrap().accept(SessionConfig::default()).await.unwrap() };
+    let mut config = SessionConfig::default();
+    (config.incoming_window, config.session_buffer) = (20, 256 * 1024);
+    let (ours, theirs) = tokio::join!(client.begin_with(config), accepting);
+    let ours = ours.unwrap();
+    let (large, large_sender) = tokio::join!(ours.receiver("large").attach(), sender(&theirs));
+    let (small, small_sender) = tokio::join!(ours.receiver("small").attach(), sender(&theirs));
+    let (large, small) = (large.unwrap(), small.unwrap());
+    for _ in 0..60 {
+        let sender = large_sender.clone();
+        tokio::spawn(async move { sender.send_settled(&Message::data(vec![7; 20_000])).await });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::spawn(async move { small_sender.send_settled(&Message::data("small")).await });
+    let stopped = tokio::time::timeout(Duration::from_secs(1), small.recv()).await;
+    assert!(stopped.is_err(), "the session was not stopped");
+    let going_on = tokio::spawn(async move { small.recv().await });
+    // More than enough of them, and fewer than are here.
+    for _ in 0..25 {
+        large.recv().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if going_on.is_finished() {
+            return;
+        }
+    }
+    panic!("the session did not go on");
 }

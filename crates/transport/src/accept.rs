@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::handshake::{read_more, write};
+use crate::handshake::{buffer, read_more, write};
 use crate::sasl::{Attempt, SaslServer, ServerStep, Verdict};
 use crate::{AcceptError, ByteStream, Step, Stream, TlsServer};
 
@@ -79,7 +79,7 @@ where
     J: FnOnce(Attempt) -> F,
     F: Future<Output = Verdict>,
 {
-    let mut input = BytesMut::new();
+    let mut input = buffer();
     let mut sasl = SaslServer::new(options.plain, options.anonymous).max_frame_size(options.sasl_max_frame_size);
     let mut judge = Some(judge);
     let mut presented = None;

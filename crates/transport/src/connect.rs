@@ -4,8 +4,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use crate::handshake::{read_more, write};
-use crate::sasl::{Anonymous, Mechanism, Plain, Progress, SaslClient};
+use crate::handshake::{buffer, read_more, write};
+use crate::sasl::{Anonymous, Mechanism, Plain, Progress, SaslClient, SaslError};
 use crate::tcp::{TcpError, dial, resolve};
 use crate::{ByteStream, ConnectError, Secret, Step, Stream, TlsClient, Url};
 
@@ -78,6 +78,8 @@ pub struct ConnectOptions {
     pub port: u16,
     /// TLS, if the stream is to be encrypted.
     pub tls: Option<TlsClient>,
+    /// The name asked for and expected in the server's certificate, unless `tls` names one; `None` is `host`.
+    pub tls_server_name: Option<String>,
     /// How to sign in.
     pub sasl: SaslProfile,
     /// The hostname told in sasl-init; `None` tells `host`.
@@ -97,6 +99,7 @@ impl ConnectOptions {
             host: host.into(),
             port,
             tls: None,
+            tls_server_name: None,
             sasl: SaslProfile::None,
             hostname: None,
             allow_clear_text_password: false,
@@ -144,7 +147,8 @@ pub async fn connect(options: &ConnectOptions) -> Result<Established, ConnectErr
     let tcp = timeout(limits.tcp, dial(&addresses)).await.map_err(late(Step::Tcp))?.map_err(tcp_error)?;
     let stream = match &options.tls {
         Some(tls) => {
-            let handshake = timeout(limits.tls, tls.connect(&options.host, tcp));
+            let name = options.tls_server_name.as_ref().unwrap_or(&options.host);
+            let handshake = timeout(limits.tls, tls.connect(name, tcp));
             Stream::Tls(Box::new(handshake.await.map_err(late(Step::Tls))??))
         }
         None => Stream::Tcp(tcp),
@@ -167,6 +171,14 @@ pub async fn connect_over(
 async fn sign_in(mut stream: Stream, options: &ConnectOptions, clear_text: bool) -> Result<Established, ConnectError> {
     let mut input = BytesMut::new();
     if !matches!(options.sasl, SaslProfile::None) {
+        input = buffer();
+        if let SaslProfile::Plain { user, password } = &options.sasl
+            && (user.contains('\0') || password.expose().contains('\0'))
+        {
+            // The server would take what follows for another part of the message, RFC 4616.
+            let reason = "user name and password must not hold NUL".to_owned();
+            return Err(SaslError::Mechanism { mechanism: "PLAIN".to_owned(), reason }.into());
+        }
         let hostname = options.hostname.clone().unwrap_or_else(|| options.host.clone());
         let sasl = SaslClient::new(options.sasl.mechanisms(), Some(hostname))
             .over_clear_text(clear_text && !options.allow_clear_text_password)

@@ -10,6 +10,14 @@ use crate::ByteStream;
 /// The most octets that are held before a peer is authenticated.
 const MAX_HELD: usize = 64 * 1024;
 
+/// Enough for most exchanges, so that growing leaves no copies of a secret behind.
+const USUAL: usize = 2 * 1024;
+
+/// What an exchange is read into.
+pub(crate) fn buffer() -> BytesMut {
+    BytesMut::with_capacity(USUAL)
+}
+
 /// Reads some more.
 pub(crate) async fn read_more(stream: &mut dyn ByteStream, input: &mut BytesMut) -> io::Result<()> {
     if input.len() >= MAX_HELD {

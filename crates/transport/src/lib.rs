@@ -20,6 +20,7 @@ mod stream;
 mod tcp;
 mod tls;
 mod url;
+mod verifier;
 
 pub use accept::{AcceptOptions, Accepted, accept};
 pub use connect::{ConnectOptions, Established, SaslProfile, Timeouts, connect, connect_over};

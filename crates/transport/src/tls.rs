@@ -4,12 +4,15 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, PeerIncompatible, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::verifier::{SelfSigned, Verifier};
 
 /// Where TLS takes its cryptography from.
 #[derive(Clone)]
@@ -60,6 +63,9 @@ pub enum TlsConfigError {
     /// There is no certificate in what should hold some.
     #[error("no certificate found in the PEM data of {0}")]
     NoCertificate(&'static str),
+    /// Nobody is trusted: no server could be.
+    #[error("no certificate authority is trusted: trust those of the web, or give one")]
+    NoAuthority,
     /// The PEM data cannot be read.
     #[error("the PEM data of {0} cannot be read: {1}")]
     Pem(&'static str, String),
@@ -156,7 +162,7 @@ impl TlsClientBuilder {
     /// The finished settings.
     ///
     /// # Errors
-    /// When there is no cryptography, or PEM data or the server name are not valid.
+    /// When there is no cryptography, nobody is trusted, or PEM data or the server name are not valid.
     pub fn build(self) -> Result<TlsClient, TlsConfigError> {
         let crypto = self.crypto.or_else(Crypto::of_this_build).ok_or(TlsConfigError::NoCrypto)?;
         let mut roots = RootCertStore::empty();
@@ -172,9 +178,13 @@ impl TlsClientBuilder {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| TlsConfigError::ServerName(name))?),
             None => None,
         };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&crypto.0));
+        // Without lists of revoked certificates it fails for want of an authority only.
+        let verifier = verifier.build().map_err(|_| TlsConfigError::NoAuthority)?;
         let config = ClientConfig::builder_with_provider(crypto.0)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
             .with_no_client_auth();
         Ok(TlsClient { config: Arc::new(config), server_name })
     }
@@ -240,10 +250,11 @@ pub enum TlsError {
         /// What rustls says, with the names that the certificate has.
         source: rustls::Error,
     },
+    /// The certificate is signed by itself, and not among those that we trust.
+    #[error("the server's certificate is self-signed, and not one that we trust: {0}")]
+    SelfSigned(rustls::Error),
     /// Nobody we trust has signed the certificate.
-    #[error(
-        "the server's certificate is signed by nobody we trust (self-signed, or the certificate authority is missing): {0}"
-    )]
+    #[error("the server's certificate is signed by nobody we trust (its certificate authority is not known here): {0}")]
     UnknownIssuer(rustls::Error),
     /// The certificate is unusable for another reason.
     #[error("the server's certificate is not acceptable: {0}")]
@@ -283,12 +294,37 @@ impl TlsError {
                     Self::WrongName { expected: expected.to_owned(), source: tls }
                 }
                 CertificateError::UnknownIssuer => Self::UnknownIssuer(tls),
+                CertificateError::Other(other) if other.0.is::<SelfSigned>() => Self::SelfSigned(tls),
                 _ => Self::Certificate(tls),
             },
-            rustls::Error::PeerIncompatible(_)
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            )
             | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion) => Self::Version(tls),
             rustls::Error::InvalidMessage(_) => Self::NotTls(tls),
             _ => Self::Other(error),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "ring", feature = "aws-lc-rs"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_both_providers_ring_is_taken_unless_another_is_passed() {
+        let name = |crypto: Crypto| format!("{:?}", crypto.0.key_provider);
+        assert_ne!(name(Crypto::ring()), name(Crypto::aws_lc_rs()));
+        assert_eq!(name(Crypto::of_this_build().unwrap()), name(Crypto::ring()));
+        for (passed, taken) in [(None, Crypto::ring()), (Some(Crypto::aws_lc_rs()), Crypto::aws_lc_rs())] {
+            let builder = TlsClient::builder();
+            let client = match passed {
+                Some(crypto) => builder.crypto(crypto),
+                None => builder,
+            };
+            let config = client.build().unwrap().config;
+            assert_eq!(name(Crypto(Arc::clone(config.crypto_provider()))), name(taken));
         }
     }
 }

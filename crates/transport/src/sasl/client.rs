@@ -137,6 +137,10 @@ impl SaslClient {
             initial_response: response.as_ref().map(|response| Binary::from(response.as_slice())),
             hostname: self.hostname.as_deref().map(Into::into),
         };
+        // Growing would leave copies of the secret behind that nobody overwrites.
+        let hostname = self.hostname.as_ref().map_or(0, String::len);
+        let room = response.as_ref().map_or(0, |response| response.len()).saturating_add(hostname);
+        self.output.reserve(room.saturating_add(mechanism.name().len()).saturating_add(64));
         encode_frame(FrameType::Sasl, Channel(0), &init, &mut self.output);
         self.state = State::Exchange(mechanism, 0);
         Ok(())

@@ -11,6 +11,7 @@ pub use server::{Attempt, SaslServer, ServerStep, Verdict};
 use amqp10_codec::sasl::{SaslBody, SaslCode};
 use amqp10_codec::{DecodeError, FrameError, FrameType, next_frame};
 use bytes::BytesMut;
+use zeroize::Zeroize;
 
 /// The most octets of a SASL frame that are taken by default. §5.3.1 allows 512; tokens need more.
 pub const DEFAULT_MAX_FRAME_SIZE: u32 = 8 * 1024;
@@ -86,19 +87,18 @@ fn take_frame<R>(
     max_frame_size: u32,
     handle: impl FnOnce(SaslBody<'_>) -> Result<R, SaslError>,
 ) -> Result<Option<R>, SaslError> {
-    let whole = input.split().freeze();
-    let Some(frame) = next_frame(&whole, max_frame_size)? else {
-        *input = BytesMut::from(&whole[..]);
-        return Ok(None);
+    let Some(frame) = next_frame(input, max_frame_size)? else { return Ok(None) };
+    let size = frame.header.size as usize;
+    let result = if frame.header.frame_type != FrameType::Sasl {
+        Err(SaslError::Unexpected("an AMQP frame"))
+    } else if frame.body.is_empty() {
+        Err(SaslError::Unexpected("an empty frame"))
+    } else {
+        SaslBody::decode_frame(frame.body).map_err(SaslError::from).and_then(handle)
     };
-    *input = BytesMut::from(whole.get(frame.header.size as usize..).unwrap_or(&[]));
-    if frame.header.frame_type != FrameType::Sasl {
-        return Err(SaslError::Unexpected("an AMQP frame"));
-    }
-    if frame.body.is_empty() {
-        return Err(SaslError::Unexpected("an empty frame"));
-    }
-    handle(SaslBody::decode_frame(frame.body)?).map(Some)
+    // It may have held a secret.
+    input.split_to(size).zeroize();
+    result.map(Some)
 }
 
 fn name(body: &SaslBody<'_>) -> &'static str {
