@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Attach, Begin, Channel, DecodeError, Detach, Disposition, End as EndFrame, Error, Flow, Frame, FrameType,
-    IntoOwned, MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, SenderSettleMode, Transfer,
-    next_frame,
+    Attach, Begin, Channel, DecodeError, Detach, Disposition, End as EndFrame, Error, ErrorCondition, Flow, Frame,
+    FrameType, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, SenderSettleMode,
+    Transfer, next_frame,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -16,7 +16,7 @@ use crate::link::UnsettledIn;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, SessionConfig};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -84,13 +84,38 @@ impl Connection {
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
     fn keep_early(&mut self, frames: Bytes) {
-        let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
-        if held > MAX_EARLY_OCTETS {
-            self.early.clear();
-            return self.violation(Violation::EarlyFrames, None, None);
+        if self.may_keep(&frames) {
+            // A copy, so that a few octets do not pin a large buffer.
+            self.early.push(Bytes::copy_from_slice(&frames));
         }
-        // A copy, so that a few octets do not pin a large buffer.
-        self.early.push(Bytes::copy_from_slice(&frames));
+    }
+
+    /// The same holds for frames of a session whose begin was not answered. §2.5.5
+    fn keep_early_in_session(&mut self, key: Key, frame: &[u8]) {
+        if self.may_keep(frame)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.early.push(Bytes::copy_from_slice(frame));
+        }
+    }
+
+    fn may_keep(&mut self, frames: &[u8]) -> bool {
+        let in_sessions = self.sessions.iter().flat_map(|(_, session)| &session.early);
+        let held = self.early.iter().chain(in_sessions).fold(frames.len(), |sum, kept| sum.saturating_add(kept.len()));
+        if held > MAX_EARLY_OCTETS {
+            self.violation(Violation::EarlyFrames, None, None);
+        }
+        held <= MAX_EARLY_OCTETS
+    }
+
+    /// Our begin is out: handles what came before.
+    pub(crate) fn handle_early_in_session(&mut self, key: Key) {
+        let early = self.sessions.get_mut(key).map(|session| std::mem::take(&mut session.early));
+        for frame in early.unwrap_or_default() {
+            if !self.state.is_over() {
+                self.handle_frames(frame);
+            }
+        }
     }
 
     /// Our open is out: handles what came before.
@@ -169,25 +194,28 @@ impl Connection {
         {
             return self.violation(Violation::ChannelMax, None, None);
         }
-        let body = usize::from(frame.header.body_offset);
+        let (size, body) = (frame.header.size as usize, usize::from(frame.header.body_offset));
+        let whole = octets.get(..size).unwrap_or_default();
         match performative {
             Performative::Open(open) => self.handle_open(channel, *open),
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin),
             Performative::Transfer(transfer) => {
                 let start = body.saturating_add(reader.offset());
-                let payload = octets.slice(start..frame.header.size as usize);
-                self.in_session(channel, "transfer", |this, key| this.handle_transfer(key, &transfer, payload));
+                let payload = octets.slice(start..size);
+                self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &transfer, payload));
             }
-            Performative::Flow(flow) => self.in_session(channel, "flow", |this, key| this.handle_flow(key, flow)),
+            Performative::Flow(flow) => {
+                self.in_session(channel, "flow", whole, |this, key| this.handle_flow(key, flow));
+            }
             Performative::Disposition(disposition) => {
-                self.in_session(channel, "disposition", |this, key| this.handle_disposition(key, disposition));
+                self.in_session(channel, "disposition", whole, |this, key| this.handle_disposition(key, disposition));
             }
             Performative::Attach(attach) => {
-                self.in_session(channel, "attach", |this, key| this.handle_attach(key, &attach));
+                self.in_session(channel, "attach", whole, |this, key| this.handle_attach(key, &attach));
             }
             Performative::Detach(detach) => {
-                self.in_session(channel, "detach", |this, key| this.handle_detach(key, detach));
+                self.in_session(channel, "detach", whole, |this, key| this.handle_detach(key, detach));
             }
             Performative::End(end) => self.handle_end(channel, end),
         }
@@ -229,7 +257,10 @@ impl Connection {
             ConnectionEnd::Remote(error.into_owned())
         };
         if self.state.sent < Stage::Close {
-            self.close(None);
+            for key in self.sessions.keys() {
+                self.flush_dispositions(key);
+            }
+            self.send_close(None);
         }
         self.finish(end);
     }
@@ -259,7 +290,7 @@ impl Connection {
     }
 
     /// Hands a frame to the session of its channel, unless it is to be discarded.
-    fn in_session(&mut self, channel: Channel, name: &'static str, handle: impl FnOnce(&mut Self, Key)) {
+    fn in_session(&mut self, channel: Channel, name: &'static str, frame: &[u8], handle: impl FnOnce(&mut Self, Key)) {
         let Some(key) = self.by_remote_channel(channel) else {
             return self.violation(Violation::UnmappedChannel(name), None, None);
         };
@@ -267,6 +298,7 @@ impl Connection {
             return;
         };
         match session.state.receive(name) {
+            Ok(true) if session.state == SessionState::BeginReceived => self.keep_early_in_session(key, frame),
             Ok(true) => handle(self, key),
             Ok(false) => {}
             Err(violation) => self.violation(violation, Some(key), None),
@@ -285,14 +317,15 @@ impl Connection {
         let ended = match session.state {
             SessionState::EndSent | SessionState::Discarding => Ended::Local,
             SessionState::BeginReceived => {
-                let _ = self.accept_begin(SessionId(key), Default::default());
-                self.events.pop_back();
+                // So that the peer sees both. Without a channel left it sees neither.
+                let _ = self.answer_begin(key, SessionConfig::default());
                 Ended::Remote(end.error.into_owned())
             }
             _ => Ended::Remote(end.error.into_owned()),
         };
         if matches!(ended, Ended::Remote(_)) {
-            self.end(SessionId(key), None);
+            self.flush_dispositions(key);
+            self.send_end(key, None, SessionState::EndSent);
         }
         self.end_links(key, &Ended::Below);
         self.tell_ended(key, ended);
@@ -311,27 +344,23 @@ impl Connection {
             return self.violation(Violation::InitialDeliveryCount, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let found = self.find_link(&attach.name, ours);
-        let Some(key) = found else {
-            return self.incoming_attach(session, attach);
-        };
-        let Some(link) = self.links.get_mut(key) else {
-            return;
-        };
-        if link.session == session && link.remote_handle.is_none() && link.handle.is_some() {
+        let answered = self.find_link(&attach.name, ours, |link| {
+            link.session == session && link.remote_handle.is_none() && link.handle.is_some()
+        });
+        if let Some(key) = answered {
             return self.answered_attach(session, key, attach);
         }
-        // Somebody attaches what is attached already: the older link is stolen. §2.6.1
-        let text = "the link was attached anew";
-        let stolen = Error::new(amqp10_codec::ErrorCondition::STOLEN, text);
-        let was_ours = link.state.is_alive();
-        if was_ours {
-            self.detach(LinkId(key), false, Some(stolen.clone()));
-            if let Some(link) = self.links.get_mut(key) {
-                link.name = "".into();
-            }
+        if let Some(key) = self.find_link(&attach.name, ours, |link| link.state.is_alive()) {
+            self.stolen(key);
         }
         self.incoming_attach(session, attach);
+    }
+
+    /// The peer attached what is attached already: the older link is closed. §2.6.1
+    fn stolen(&mut self, key: Key) {
+        let stolen = Error::new(ErrorCondition::STOLEN, "the link was attached anew");
+        self.detach(LinkId(key), true, Some(stolen.clone()));
+        self.tell_detached(key, true, Ended::Remote(Some(stolen)));
     }
 
     /// The peer answered our attach.
@@ -370,10 +399,10 @@ impl Connection {
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {
             // Not answered yet: attach, then detach, so that the peer sees both. §2.6.3
-            let refusal = Error::new(amqp10_codec::ErrorCondition::DETACH_FORCED, "detached by the peer");
+            let refusal = Error::new(ErrorCondition::DETACH_FORCED, "detached by the peer");
             let _ = self.refuse_attach(LinkId(key), refusal);
         } else {
-            self.flush_session(session);
+            self.flush_dispositions(session);
             self.send_detach(key, detach.closed, None);
         }
         self.detached(key, detach.closed, Ended::Remote(error));
@@ -407,20 +436,15 @@ impl Connection {
         }
         let id = LinkId(link_key);
         let mut told = Vec::new();
-        let mut drained = false;
         if let Some(end) = link.receiver() {
             end.available = flow.available;
-            if let Some(count) = flow.delivery_count
-                && end.credit.is_draining()
-                && count.ahead_of(end.delivery_count) >= 0
-            {
-                let used = count.ahead_of(end.delivery_count).unsigned_abs();
-                if used >= end.credit.left() {
-                    end.delivery_count = count;
-                    end.credit.finish_drain();
-                    told.push(LinkEvent::Drained);
-                    drained = true;
-                }
+            let count = flow.delivery_count.unwrap_or(end.delivery_count);
+            if end.delivery_count.precedes(count) {
+                end.credit.give_back(count.ahead_of(end.delivery_count).unsigned_abs());
+                end.delivery_count = count;
+            }
+            if end.credit.finish_drain() {
+                told.push(LinkEvent::Drained);
             }
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
@@ -439,20 +463,19 @@ impl Connection {
                     session.senders.push_back(link_key);
                 }
             }
-            if flow.drain && !std::mem::replace(&mut end.drain, flow.drain) && end.credit > 0 {
-                told.push(LinkEvent::Drain);
-            } else if flow.drain && end.credit == 0 {
+            let wanted = std::mem::replace(&mut end.drain, flow.drain);
+            end.drained &= flow.drain;
+            if end.finish_drain() {
                 link.flow_due = true;
-            }
-            if let Some(end) = link.sender() {
-                end.drain = flow.drain && end.credit > 0;
+            } else if flow.drain && !wanted {
+                told.push(LinkEvent::Drain);
             }
         }
         link.flow_due |= flow.echo;
         if early {
             told.clear();
         }
-        let wants_flow = link.flow_due || drained && link.receiver().is_some_and(|end| end.wants_flow());
+        let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
         if wants_flow && !early && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(link_key);
         }
@@ -655,6 +678,10 @@ impl Connection {
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
+        }
+        if end.credit.finish_drain() {
+            // The sender need not say so if it has used up everything by sending. §2.6.7
+            self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }
         if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);
