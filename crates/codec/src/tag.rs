@@ -34,7 +34,7 @@ impl DeliveryTag {
     ///
     /// # Errors
     /// If there are more than 32 of them.
-    #[inline]
+    #[inline(always)]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
         let len = u8::try_from(octets.len()).map_err(|_| InvalidDeliveryTag)?;
         if octets.len() > Self::MAX {
