@@ -1,5 +1,6 @@
 //! What comes in: every frame of the peer, and what follows from it.
 
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use amqp10_codec::{
@@ -566,9 +567,9 @@ impl Connection {
                     {
                         return Err(Violation::DeliveryId);
                     }
-                    if end.tags.contains_key(&tag) {
+                    let Entry::Vacant(place_of_tag) = end.tags.entry(tag) else {
                         return Err(Violation::DuplicateTag);
-                    }
+                    };
                     end.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
                     end.delivery_count = end.delivery_count.next();
                     session.next_incoming_delivery = Some(id.next());
@@ -579,7 +580,7 @@ impl Connection {
                         mode: rcv_settle_mode,
                         complete: false,
                     });
-                    end.tags.insert(tag, delivery);
+                    place_of_tag.insert(delivery);
                     session.incoming.push(id, key, delivery);
                     place.insert(Incoming {
                         key: delivery,
