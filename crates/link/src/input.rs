@@ -69,29 +69,29 @@ impl Connection {
     }
 
     /// Handles frames that are whole and whose headers are legal.
-    fn handle_frames(&mut self, mut frames: Bytes) {
-        while let Ok(Some(frame)) = next_frame(&frames, u32::MAX) {
+    fn handle_frames(&mut self, frames: Bytes) {
+        let mut at = 0_usize;
+        while let Ok(Some(frame)) = next_frame(frames.get(at..).unwrap_or(&[]), u32::MAX) {
             if self.state.waits_for_our_open() {
-                return self.keep_early(frames);
+                return self.keep_early(frames.get(at..).unwrap_or(&[]));
             }
-            self.handle_frame(&frames, frame);
+            self.handle_frame(&frames, at, frame);
             if self.state.is_over() {
                 return;
             }
-            let size = frame.header.size as usize;
-            frames = frames.slice(size..);
+            at = at.saturating_add(frame.header.size as usize);
         }
     }
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
-    fn keep_early(&mut self, frames: Bytes) {
+    fn keep_early(&mut self, frames: &[u8]) {
         let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
         if held > MAX_EARLY_OCTETS {
             self.early.clear();
             return self.violation(Violation::EarlyFrames, None, None);
         }
         // A copy, so that a few octets do not pin a large buffer.
-        self.early.push(Bytes::copy_from_slice(&frames));
+        self.early.push(Bytes::copy_from_slice(frames));
     }
 
     /// Our open is out: handles what came before.
@@ -135,7 +135,8 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, octets: &Bytes, frame: Frame<'_>) {
+    /// Handles the frame that stands at `at` of `octets`.
+    fn handle_frame(&mut self, octets: &Bytes, at: usize, frame: Frame<'_>) {
         if frame.header.frame_type != FrameType::Amqp {
             self.violation(Violation::SaslFrame, None, None);
             return;
@@ -176,8 +177,8 @@ impl Connection {
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin),
             Performative::Transfer(transfer) => {
-                let start = body.saturating_add(reader.offset());
-                let payload = octets.slice(start..frame.header.size as usize);
+                let start = at.saturating_add(body).saturating_add(reader.offset());
+                let payload = octets.slice(start..at.saturating_add(frame.header.size as usize));
                 self.in_session(channel, "transfer", |this, key| this.handle_transfer(key, &transfer, payload));
             }
             Performative::Flow(flow) => self.in_session(channel, "flow", |this, key| this.handle_flow(key, flow)),
@@ -545,8 +546,9 @@ impl Connection {
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        let check = || -> Result<bool, Violation> {
-            let incoming = match &mut end.incoming {
+        // Taken out while it is worked on, so that a delivery of one transfer is never put in.
+        let check = || -> Result<Incoming, Violation> {
+            let mut incoming = match end.incoming.take() {
                 Some(incoming) => {
                     if transfer.delivery_id.is_some_and(|id| id != incoming.id) {
                         return Err(Violation::ChangedInDelivery("delivery-id"));
@@ -559,7 +561,7 @@ impl Connection {
                     }
                     incoming
                 }
-                place @ None => {
+                None => {
                     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
                     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
                     if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
@@ -582,7 +584,7 @@ impl Connection {
                     });
                     place_of_tag.insert(delivery);
                     session.incoming.push(id, key, delivery);
-                    place.insert(Incoming {
+                    Incoming {
                         key: delivery,
                         id,
                         tag,
@@ -593,12 +595,12 @@ impl Connection {
                         empty_transfers: 0,
                         started: false,
                         told: false,
-                    })
+                    }
                 }
             };
             incoming.settled |= transfer.settled == Some(true);
             if transfer.aborted {
-                return Ok(true);
+                return Ok(incoming);
             }
             if payload.is_empty() && transfer.more {
                 incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
@@ -622,16 +624,16 @@ impl Connection {
                 self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));
                 incoming.told = true;
             }
-            Ok(!transfer.more)
+            Ok(incoming)
         };
-        match check() {
-            Ok(false) => return,
-            Ok(true) => {}
+        let incoming = match check() {
+            Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
-        }
-        let Some(incoming) = end.incoming.take() else {
-            return;
         };
+        if transfer.more && !transfer.aborted {
+            end.incoming = Some(incoming);
+            return;
+        }
         if transfer.aborted || incoming.settled {
             end.forget(incoming.key);
             session.incoming.remove(incoming.id);
