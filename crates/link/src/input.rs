@@ -1,5 +1,6 @@
 //! What comes in: every frame of the peer, and what follows from it.
 
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use amqp10_codec::{
@@ -68,25 +69,25 @@ impl Connection {
     }
 
     /// Handles frames that are whole and whose headers are legal.
-    fn handle_frames(&mut self, mut frames: Bytes) {
-        while let Ok(Some(frame)) = next_frame(&frames, u32::MAX) {
+    fn handle_frames(&mut self, frames: Bytes) {
+        let mut at = 0_usize;
+        while let Ok(Some(frame)) = next_frame(frames.get(at..).unwrap_or(&[]), u32::MAX) {
             if self.state.waits_for_our_open() {
-                return self.keep_early(frames);
+                return self.keep_early(frames.get(at..).unwrap_or(&[]));
             }
-            self.handle_frame(&frames, frame);
+            self.handle_frame(&frames, at, frame);
             if self.state.is_over() {
                 return;
             }
-            let size = frame.header.size as usize;
-            frames = frames.slice(size..);
+            at = at.saturating_add(frame.header.size as usize);
         }
     }
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
-    fn keep_early(&mut self, frames: Bytes) {
-        if self.may_keep(&frames) {
+    fn keep_early(&mut self, frames: &[u8]) {
+        if self.may_keep(frames) {
             // A copy, so that a few octets do not pin a large buffer.
-            self.early.push(Bytes::copy_from_slice(&frames));
+            self.early.push(Bytes::copy_from_slice(frames));
         }
     }
 
@@ -159,7 +160,8 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, octets: &Bytes, frame: Frame<'_>) {
+    /// Handles the frame that stands at `at` of `octets`.
+    fn handle_frame(&mut self, octets: &Bytes, at: usize, frame: Frame<'_>) {
         if frame.header.frame_type != FrameType::Amqp {
             self.violation(Violation::SaslFrame, None, None);
             return;
@@ -194,15 +196,16 @@ impl Connection {
         {
             return self.violation(Violation::ChannelMax, None, None);
         }
-        let (size, body) = (frame.header.size as usize, usize::from(frame.header.body_offset));
-        let whole = octets.get(..size).unwrap_or_default();
+        let body = usize::from(frame.header.body_offset);
+        let end = at.saturating_add(frame.header.size as usize);
+        let whole = octets.get(at..end).unwrap_or_default();
         match performative {
             Performative::Open(open) => self.handle_open(channel, *open),
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin),
             Performative::Transfer(transfer) => {
-                let start = body.saturating_add(reader.offset());
-                let payload = octets.slice(start..size);
+                let start = at.saturating_add(body).saturating_add(reader.offset());
+                let payload = octets.slice(start..end);
                 self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &transfer, payload));
             }
             Performative::Flow(flow) => {
@@ -567,8 +570,9 @@ impl Connection {
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        let check = || -> Result<bool, Violation> {
-            let incoming = match &mut end.incoming {
+        // Taken out while it is worked on, so that a delivery of one transfer is never put in.
+        let check = || -> Result<Incoming, Violation> {
+            let mut incoming = match end.incoming.take() {
                 Some(incoming) => {
                     if transfer.delivery_id.is_some_and(|id| id != incoming.id) {
                         return Err(Violation::ChangedInDelivery("delivery-id"));
@@ -581,7 +585,7 @@ impl Connection {
                     }
                     incoming
                 }
-                place @ None => {
+                None => {
                     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
                     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
                     if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
@@ -589,9 +593,9 @@ impl Connection {
                     {
                         return Err(Violation::DeliveryId);
                     }
-                    if end.tags.contains_key(&tag) {
+                    let Entry::Vacant(place_of_tag) = end.tags.entry(tag) else {
                         return Err(Violation::DuplicateTag);
-                    }
+                    };
                     end.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
                     end.delivery_count = end.delivery_count.next();
                     session.next_incoming_delivery = Some(id.next());
@@ -602,9 +606,9 @@ impl Connection {
                         mode: rcv_settle_mode,
                         complete: false,
                     });
-                    end.tags.insert(tag, delivery);
+                    place_of_tag.insert(delivery);
                     session.incoming.push(id, key, delivery);
-                    place.insert(Incoming {
+                    Incoming {
                         key: delivery,
                         id,
                         tag,
@@ -615,12 +619,12 @@ impl Connection {
                         empty_transfers: 0,
                         started: false,
                         told: false,
-                    })
+                    }
                 }
             };
             incoming.settled |= transfer.settled == Some(true);
             if transfer.aborted {
-                return Ok(true);
+                return Ok(incoming);
             }
             if payload.is_empty() && transfer.more {
                 incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
@@ -644,16 +648,16 @@ impl Connection {
                 self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));
                 incoming.told = true;
             }
-            Ok(!transfer.more)
+            Ok(incoming)
         };
-        match check() {
-            Ok(false) => return,
-            Ok(true) => {}
+        let incoming = match check() {
+            Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
-        }
-        let Some(incoming) = end.incoming.take() else {
-            return;
         };
+        if transfer.more && !transfer.aborted {
+            end.incoming = Some(incoming);
+            return;
+        }
         if transfer.aborted || incoming.settled {
             end.forget(incoming.key);
             session.incoming.remove(incoming.id);

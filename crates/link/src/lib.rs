@@ -24,6 +24,7 @@ mod sender;
 mod session;
 mod slots;
 mod state;
+mod tags;
 mod timer;
 mod violation;
 

@@ -1,6 +1,6 @@
 //! One end of a link. §2.6
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
@@ -12,6 +12,7 @@ use crate::credit::Credit;
 use crate::deliveries::Incoming;
 use crate::slots::{Key, Slots};
 use crate::state::LinkState;
+use crate::tags::Tags;
 use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender, as it last said.
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Slots<UnsettledIn>,
-    pub(crate) tags: HashMap<DeliveryTag, Key>,
+    pub(crate) tags: Tags,
 }
 
 /// A delivery that came in and is unsettled.
@@ -94,7 +95,7 @@ pub(crate) struct SenderEnd {
     pub(crate) queued: bool,
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
     pub(crate) unsettled: Slots<UnsettledOut>,
-    pub(crate) tags: HashMap<DeliveryTag, Key>,
+    pub(crate) tags: Tags,
     pub(crate) next_tag: u64,
     outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
@@ -321,7 +322,7 @@ impl ReceiverEnd {
             held: 0,
             available: None,
             unsettled: Slots::default(),
-            tags: HashMap::new(),
+            tags: Tags::default(),
         };
         for delivery in terminus.unsettled {
             let key = end.unsettled.insert(UnsettledIn {
@@ -372,7 +373,7 @@ impl SenderEnd {
             waiting: 0,
             queued: false,
             unsettled: Slots::default(),
-            tags: HashMap::new(),
+            tags: Tags::default(),
             next_tag: 0,
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
