@@ -90,8 +90,6 @@ struct Driver {
     /// Told when the peer's open is here (a server) or both opens are (a client).
     opened: Option<oneshot::Sender<()>>,
     sessions: HashMap<SessionId, SessionEntry>,
-    /// What the handles of sessions will be made of that wait for the application. Their links may come before its answer.
-    unanswered: HashMap<SessionId, SessionParts>,
     links: HashMap<LinkId, LinkEntry>,
     collected: Collected,
     outbox: Outbox,
@@ -138,7 +136,6 @@ pub(crate) fn spawn(engine: Engine, stream: Stream, leftover: BytesMut) -> (Arc<
         incoming_sessions,
         opened: Some(opened),
         sessions: HashMap::new(),
-        unanswered: HashMap::new(),
         links: HashMap::new(),
         collected: Collected { commands: VecDeque::new(), links: Vec::new() },
         outbox: Outbox::default(),
@@ -467,10 +464,8 @@ impl Driver {
             let _ = reply.send(Err(self.session_error(error)));
             return;
         }
-        if let Some(parts) = self.unanswered.remove(&id) {
-            // If nobody waits for the parts any more, dropping them ends the session.
-            let _ = reply.send(Ok(parts));
-        }
+        // If nobody waits for the parts any more, dropping them ends the session.
+        let _ = reply.send(Ok(self.new_session(id)));
     }
 
     fn new_link(&mut self, id: LinkId, release_dropped: bool, attach: Reply<LinkParts, LinkError>) {
@@ -612,8 +607,6 @@ impl Driver {
     fn session_event(&mut self, id: SessionId, event: SessionEvent) {
         match event {
             SessionEvent::Incoming => {
-                let parts = self.new_session(id);
-                self.unanswered.insert(id, parts);
                 let full = self.incoming_sessions.try_send(id).is_err();
                 if full {
                     self.command(Command::RefuseBegin { id, error: nobody_looks() });
@@ -626,7 +619,6 @@ impl Driver {
                 }
             }
             SessionEvent::Ended(end) => {
-                self.unanswered.remove(&id);
                 let Some(entry) = self.sessions.remove(&id) else { return };
                 self.session_ends.remove(&id);
                 let error = SessionError::from_end(end, self.closing());
