@@ -499,18 +499,22 @@ impl Connection {
         }
     }
 
-    /// Takes the unsettled state of a link that is detached; its name finds nothing from then on.
+    /// Takes the unsettled state of a link whose end was told; its name finds nothing from then on.
     pub fn take_terminus(&mut self, id: LinkId) -> Option<Terminus> {
-        if self.links.get(id.0)?.state != LinkState::Detached {
-            return None;
+        let link = self.links.get_mut(id.0).filter(|link| link.told && !link.abandoned)?;
+        let unsettled = link.unsettled();
+        // Where the peer has not answered our detach yet, its numbers stay taken until it has.
+        link.abandoned = true;
+        if link.state == LinkState::Detached {
+            self.links.remove(id.0);
         }
-        self.links.remove(id.0).map(|link| Terminus { unsettled: link.unsettled() })
+        Some(Terminus { unsettled })
     }
 
     /// A view of a link that receives.
     #[inline]
     pub fn receiver(&mut self, id: LinkId) -> Option<Receiver<'_>> {
-        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver)?;
+        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
         Some(Receiver { key: id.0, link, session })
     }
@@ -518,7 +522,7 @@ impl Connection {
     /// A view of a link that sends.
     #[inline]
     pub fn sender(&mut self, id: LinkId) -> Option<Sender<'_>> {
-        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender)?;
+        let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
         Some(Sender { key: id.0, link, session })
     }
