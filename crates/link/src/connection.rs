@@ -701,7 +701,14 @@ impl Connection {
         tracing::debug!(%violation, "the peer broke a rule");
         match (violation.scope(), session, link) {
             (Scope::Link, Some(session), Some(link)) => {
-                self.send_detach(link, true, Some(violation.to_error()));
+                let unanswered = self.links.get(link).is_some_and(|link| link.handle.is_none());
+                if unanswered && self.refuse_attach(LinkId(link), violation.to_error()).is_err() {
+                    // It cannot even be attached, so that it could be detached.
+                    return self.violation(violation, Some(session), None);
+                }
+                if !unanswered {
+                    self.send_detach(link, true, Some(violation.to_error()));
+                }
                 if let Some(link) = self.links.get_mut(link) {
                     link.state = LinkState::DetachSent;
                 }

@@ -527,8 +527,7 @@ impl Connection {
         match link.state {
             LinkState::Attached => {}
             LinkState::AttachReceived | LinkState::Refused => {
-                let link = link.handle.is_some().then_some(key);
-                return self.violation(Violation::TransferLimitExceeded, Some(session_key), link);
+                return self.violation(Violation::TransferLimitExceeded, Some(session_key), Some(key));
             }
             // It may have crossed our detach.
             _ => return,

@@ -461,3 +461,24 @@ impl Scene {
         self.session_one_works();
     }
 }
+
+#[test]
+fn h20_a_transfer_before_our_attach() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        scene.peer.send(10, &sender("new", 8));
+        let [Event::Link(link, LinkEvent::Incoming)] = scene.peer.events()[..] else { panic!() };
+        scene.peer.deliver(10, 8, 0, b"x");
+        assert_eq!(
+            scene.peer.told(),
+            ["0 attach new handle 3 null", "0 detach handle 3 closed amqp:link:transfer-limit-exceeded"]
+        );
+        let end = Ended::Violation(Violation::TransferLimitExceeded);
+        assert_eq!(scene.peer.events(), [Event::Link(link, LinkEvent::Detached { closed: true, end })]);
+        assert!(scene.peer.engine.accept_attach(link, receiving("new")).is_err());
+        scene.peer.deliver(10, 8, 1, b"x");
+        scene.session_one_works();
+        scene.peer.send(10, &detach(8, true));
+        assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+    }
+}
