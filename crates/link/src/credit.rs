@@ -7,6 +7,8 @@ pub(crate) struct Credit {
     mode: CreditMode,
     /// What the peer may still send, as told to it.
     left: u32,
+    /// What it may send without being at fault: credit that was lowered may have been used before the peer knew. §2.6.7
+    tolerated: u32,
     /// Deliveries that came in and have not made room again.
     held: u32,
     /// What the application set by hand.
@@ -20,7 +22,7 @@ pub(crate) struct Exceeded;
 
 impl Credit {
     pub(crate) fn new(mode: CreditMode) -> Self {
-        Self { mode, left: 0, held: 0, wanted: None, drain: false }
+        Self { mode, left: 0, tolerated: 0, held: 0, wanted: None, drain: false }
     }
 
     pub(crate) fn left(&self) -> u32 {
@@ -34,7 +36,8 @@ impl Credit {
     /// A delivery began to arrive.
     #[inline]
     pub(crate) fn spend(&mut self) -> Result<(), Exceeded> {
-        self.left = self.left.checked_sub(1).ok_or(Exceeded)?;
+        self.tolerated = self.tolerated.checked_sub(1).ok_or(Exceeded)?;
+        self.left = self.left.saturating_sub(1);
         self.held = self.held.saturating_add(1);
         Ok(())
     }
@@ -78,6 +81,7 @@ impl Credit {
     pub(crate) fn finish_drain(&mut self) {
         self.drain = false;
         self.left = 0;
+        self.tolerated = 0;
     }
 
     /// The credit to announce now, if it is worth a flow. A link that holds too many octets grants nothing more.
@@ -101,6 +105,7 @@ impl Credit {
     /// The credit was announced.
     pub(crate) fn announced(&mut self, credit: u32) {
         self.left = credit;
+        self.tolerated = self.tolerated.max(credit);
         self.wanted = None;
     }
 }
@@ -147,5 +152,11 @@ mod tests {
         credit.add(2);
         credit.add(2);
         assert_eq!(credit.due(true), Some(4));
+        credit.announced(4);
+        for _ in 0..5 {
+            credit.spend().unwrap();
+        }
+        assert!(credit.spend().is_err(), "5 may have left before the peer knew better");
+        assert_eq!(credit.left(), 0);
     }
 }

@@ -482,3 +482,30 @@ fn h20_a_transfer_before_our_attach() {
         assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
     }
 }
+
+#[test]
+fn h20_credit_lowered_below_what_is_in_flight() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let a = scene.a;
+        scene.peer.engine.receiver(a).unwrap().set_credit(0);
+        assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 0"]);
+        // All that was granted before may have left before the flow arrived.
+        for id in 0..CREDIT {
+            scene.peer.deliver(10, 5, id, b"x");
+        }
+        assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::DeliveryComplete)]);
+        assert_eq!(scene.peer.told(), NOTHING);
+        assert_eq!(take(&mut scene).len(), CREDIT as usize);
+        let mut receiver = scene.peer.engine.receiver(a).unwrap();
+        assert_eq!(receiver.credit(), 0);
+        receiver.set_credit(2);
+        assert_eq!(scene.peer.told(), ["0 flow handle 0 count 10 credit 2"]);
+        scene.peer.deliver(10, 5, 10, b"x");
+        scene.peer.deliver(10, 5, 11, b"x");
+        assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 0);
+        scene.peer.events();
+        scene.peer.deliver(10, 5, 12, b"x");
+        assert_eq!(scene.peer.told(), ["0 detach handle 0 closed amqp:link:transfer-limit-exceeded"]);
+    }
+}
