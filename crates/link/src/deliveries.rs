@@ -177,6 +177,11 @@ impl Ledger {
         self.entries.push_back(Entry { id, link, delivery, live: true });
     }
 
+    /// Whether `id` comes behind all that is here, the oldest included; a peer that leaps could break the order.
+    pub(crate) fn admits(&self, id: DeliveryNumber) -> bool {
+        self.entries.front().is_none_or(|oldest| oldest.id.precedes(id))
+    }
+
     /// The first entry at or behind `id`.
     fn position(&self, id: DeliveryNumber) -> usize {
         self.entries.partition_point(|entry| entry.id.precedes(id))

@@ -554,7 +554,9 @@ impl Connection {
                 place @ None => {
                     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
                     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
-                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next)) {
+                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
+                        || !session.incoming.admits(id)
+                    {
                         return Err(Violation::DeliveryId);
                     }
                     if end.tags.contains_key(&tag) {

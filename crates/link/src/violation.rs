@@ -73,7 +73,7 @@ pub enum Violation {
     MissingOnFirstTransfer(&'static str),
     /// A field that changed in the middle of a delivery. §2.7.5
     ChangedInDelivery(&'static str),
-    /// A delivery-id that is not the next one. §2.7.5
+    /// A delivery-id that was used before, or is too far ahead of those that are unsettled. §2.7.5
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
     DuplicateTag,
@@ -201,7 +201,7 @@ impl fmt::Display for Violation {
             Self::ChangedInDelivery(field) => {
                 write!(f, "{field} changed in the middle of a delivery (§2.7.5)")
             }
-            Self::DeliveryId => f.write_str("the delivery-id is not the next one (§2.7.5)"),
+            Self::DeliveryId => f.write_str("the delivery-id is not a later one (§2.7.5)"),
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),

@@ -509,3 +509,24 @@ fn h20_credit_lowered_below_what_is_in_flight() {
         assert_eq!(scene.peer.told(), ["0 detach handle 0 closed amqp:link:transfer-limit-exceeded"]);
     }
 }
+
+#[test]
+fn h21_delivery_ids_used_again_or_too_far_ahead() {
+    for id in [5, 4, 0, u32::MAX, 0x8000_0006] {
+        refused_link("amqp:invalid-field", |scene| {
+            scene.peer.deliver(10, 6, 5, b"another link of the session");
+            let mut receiver = scene.peer.engine.receiver(scene.b).unwrap();
+            assert!(receiver.next_delivery().is_some() && receiver.next_delivery().is_none());
+            scene.peer.quiet();
+            scene.peer.deliver(10, 5, id, b"x");
+        });
+    }
+    // In two leaps, so that what is unsettled could not be ordered any more.
+    refused_link("amqp:invalid-field", |scene| {
+        let oldest = 1000_u32.wrapping_sub(0x7000_0000);
+        scene.peer.deliver(10, 5, oldest, b"x");
+        scene.peer.deliver(10, 5, 1000, b"x");
+        scene.peer.quiet();
+        scene.peer.deliver(10, 5, oldest.wrapping_add(0x9000_0000), b"x");
+    });
+}
