@@ -51,10 +51,14 @@ impl Receiver<'_> {
         self.link.remote_attach.as_deref()
     }
 
-    /// Takes the next whole delivery; room for another is made if credit is replenished as deliveries are taken.
+    /// Takes the next whole delivery; room for another is made if credit is replenished as deliveries are taken, or if it came
+    /// settled.
     pub fn next_delivery(&mut self) -> Option<Delivery> {
         let delivery = self.hand_over()?;
         self.taken(1, delivery.payload.len());
+        if delivery.settled {
+            self.settled_on_arrival(1);
+        }
         Some(delivery)
     }
 

@@ -530,3 +530,19 @@ fn h21_delivery_ids_used_again_or_too_far_ahead() {
         scene.peer.deliver(10, 5, oldest.wrapping_add(0x9000_0000), b"x");
     });
 }
+
+#[test]
+fn h23_pre_settled_deliveries_replenish_credit() {
+    for replenish in [Replenish::Taken, Replenish::Settled] {
+        let mut scene = Scene::new(Wire::Whole);
+        let a = scene.a;
+        let mode = CreditMode::Automatic { window: CREDIT, replenish };
+        scene.peer.engine.receiver(a).unwrap().set_credit_mode(mode);
+        for id in 0..500 {
+            scene.peer.transfer(10, &Transfer { settled: Some(true), ..first(5, id) }, b"x");
+            assert_eq!(take(&mut scene).len(), 1, "{replenish:?}");
+            scene.peer.frames();
+        }
+        assert!(scene.peer.engine.receiver(a).unwrap().unsettled().is_empty());
+    }
+}
