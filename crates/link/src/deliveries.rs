@@ -133,6 +133,8 @@ pub(crate) struct Incoming {
     pub(crate) octets: u64,
     /// Transfers that brought nothing.
     pub(crate) empty_transfers: u32,
+    /// Whether `DeliveryStarted` was told.
+    pub(crate) started: bool,
     /// Whether `DataReady` was told and nothing taken since.
     pub(crate) told: bool,
 }

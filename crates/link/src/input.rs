@@ -583,6 +583,7 @@ impl Connection {
                         payload: Payload::new(Bytes::new()),
                         octets: 0,
                         empty_transfers: 0,
+                        started: false,
                         told: false,
                     })
                 }
@@ -603,12 +604,11 @@ impl Connection {
             }
             end.held = end.held.saturating_add(payload.len());
             session.held = session.held.saturating_add(payload.len());
-            let first = incoming.octets == payload.len() as u64 && !incoming.told;
             incoming.payload.push(payload);
             if transfer.more && !incoming.told {
                 let delivery = DeliveryKey { link: key, delivery: incoming.key };
                 let id = LinkId(key);
-                if first {
+                if !std::mem::replace(&mut incoming.started, true) {
                     self.events.push_back(Event::Link(id, LinkEvent::DeliveryStarted(delivery)));
                 }
                 self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));

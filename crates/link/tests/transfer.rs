@@ -546,3 +546,20 @@ fn h23_pre_settled_deliveries_replenish_credit() {
         assert!(scene.peer.engine.receiver(a).unwrap().unsettled().is_empty());
     }
 }
+
+#[test]
+fn the_start_of_a_delivery_is_told_once() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    let mut started = 0;
+    for (at, payload) in [&b""[..], b"a", b"b"].into_iter().enumerate() {
+        let transfer = if at == 0 { first(5, 0) } else { next(5) };
+        scene.peer.transfer(10, &more(transfer), payload);
+        let told = of_link(scene.peer.events(), a);
+        assert!(matches!(told.last(), Some(LinkEvent::DataReady(_))), "{told:?}");
+        started += told.iter().filter(|event| matches!(event, LinkEvent::DeliveryStarted(_))).count();
+        let taken = scene.peer.engine.receiver(a).unwrap().partial().unwrap().take();
+        assert_eq!(taken.into_bytes(), payload);
+    }
+    assert_eq!(started, 1);
+}
