@@ -1,0 +1,317 @@
+//! Flows: credit and drain at either end of a link, echo, what a sender does with them.
+
+mod support;
+
+use amqp10_codec::{DeliveryState, Flow, Handle, Role, SequenceNo, TransferNumber};
+use amqp10_link::{CreditMode, DeliveryKey, DeliveryStart, Event, LinkEvent, LinkId, Replenish, SendError};
+use bytes::Bytes;
+use support::scene::{Scene, receiving, sending, session_config};
+use support::script::*;
+use support::{Pair, Script, Wire, events};
+
+const NOTHING: [&str; 0] = [];
+const WIRES: [Wire; 2] = [Wire::Whole, Wire::Octets];
+
+fn begin(peer: &mut Script, link: LinkId) -> Result<DeliveryKey, SendError> {
+    peer.engine.sender(link).unwrap().begin_delivery(DeliveryStart::default())
+}
+
+fn send(peer: &mut Script, link: LinkId) -> DeliveryKey {
+    let key = begin(peer, link).unwrap();
+    let mut sender = peer.engine.sender(link).unwrap();
+    sender.write(key, Bytes::from_static(b"x")).unwrap();
+    sender.finish(key).unwrap();
+    key
+}
+
+fn draining(flow: Flow<'static>) -> Flow<'static> {
+    Flow { drain: true, ..flow }
+}
+
+/// What link `c` of a scene, which sends, has told.
+fn told(scene: &mut Scene) -> Vec<LinkEvent> {
+    let (events, c) = (scene.peer.events(), scene.c);
+    of_link(events, c)
+}
+
+#[test]
+fn h20_a_sender_without_credit_starts_nothing() {
+    let mut scene = Scene::new(Wire::Octets);
+    let c = scene.c;
+    assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit));
+    scene.peer.send(10, &credit(7, 0, 2));
+    assert_eq!(told(&mut scene), [LinkEvent::Sendable]);
+    send(&mut scene.peer, c);
+    send(&mut scene.peer, c);
+    assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit));
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1", "0 transfer handle 2 id 1 of 1"]);
+    // Credit counts from the delivery-count in the flow.
+    scene.peer.send(10, &credit(7, 1, 2));
+    assert_eq!(told(&mut scene), [LinkEvent::Sendable]);
+    assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 1);
+    // No credit in a flow leaves it as it was; no delivery-count stands for the initial one.
+    scene.peer.send(10, &Flow { handle: Some(Handle(7)), ..flow() });
+    assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 1);
+    scene.peer.send(10, &Flow { delivery_count: None, ..credit(7, 0, 7) });
+    assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 5);
+}
+
+#[test]
+fn h20_credit_lowered_below_what_was_sent() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let c = scene.c;
+        scene.peer.send(10, &credit(7, 0, 10));
+        for _ in 0..5 {
+            send(&mut scene.peer, c);
+        }
+        scene.peer.quiet();
+        for lowered in [0, 2, 5] {
+            scene.peer.send(10, &credit(7, 0, lowered));
+            assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 0);
+            assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit), "no credit of four billion");
+        }
+        assert_eq!(told(&mut scene), []);
+        scene.peer.send(10, &credit(7, 0, 6));
+        assert_eq!(told(&mut scene), [LinkEvent::Sendable]);
+        assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 1);
+    }
+}
+
+#[test]
+fn h20_credit_lowered_below_what_waits_to_be_sent() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &credit(7, 0, 10));
+    let keys: Vec<_> = (0..5).map(|_| send(&mut scene.peer, c)).collect();
+    scene.peer.send(10, &credit(7, 0, 2));
+    scene.peer.events();
+    assert_eq!(scene.peer.told().len(), 2);
+    assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit));
+    scene.peer.send(10, &credit(7, 2, 3));
+    assert_eq!(scene.peer.told().len(), 3);
+    scene.peer.send(10, &disposition(Role::Receiver, 0, 4, true));
+    let mut sender = scene.peer.engine.sender(c).unwrap();
+    let settled: Vec<_> = std::iter::from_fn(|| sender.next_outcome()).map(|outcome| outcome.key).collect();
+    assert_eq!(settled, keys);
+}
+
+#[test]
+fn h20_drain_that_is_taken_back() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &draining(credit(7, 0, 5)));
+    scene.peer.send(10, &credit(7, 0, 5));
+    scene.peer.quiet();
+    let mut sender = scene.peer.engine.sender(c).unwrap();
+    assert!(!sender.is_draining());
+    sender.drained();
+    assert_eq!(sender.credit(), 5);
+    assert_eq!(scene.peer.told(), NOTHING);
+}
+
+/// A receiver with 5 of credit, granted by hand.
+fn five() -> Scene {
+    let mut scene = Scene::new(Wire::Octets);
+    scene.peer.engine.receiver(scene.a).unwrap().set_credit(5);
+    scene.peer.quiet();
+    scene
+}
+
+/// What the peer says when it has used up credit.
+fn used_up(count: u32) -> Flow<'static> {
+    draining(credit(5, count, 0))
+}
+
+#[test]
+fn h20_a_receiver_drains_an_empty_link() {
+    let mut scene = five();
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().drain();
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 5 drain"]);
+    assert_eq!(scene.peer.events(), []);
+    scene.peer.send(10, &used_up(5));
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)]);
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 0);
+    scene.peer.send(10, &used_up(5));
+    assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+    // Credit again after drain.
+    scene.peer.engine.receiver(a).unwrap().set_credit(1);
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 5 credit 1"]);
+    scene.peer.deliver(10, 5, 0, b"x");
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::DeliveryComplete)]);
+}
+
+#[test]
+fn h20_a_receiver_drains_what_is_in_flight() {
+    let mut scene = five();
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().drain();
+    scene.peer.quiet();
+    scene.peer.deliver(10, 5, 0, b"crossed the drain");
+    scene.peer.deliver(10, 5, 1, b"crossed the drain");
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::DeliveryComplete)]);
+    scene.peer.send(10, &used_up(5));
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)]);
+    let mut receiver = scene.peer.engine.receiver(a).unwrap();
+    assert_eq!(std::iter::from_fn(|| receiver.next_delivery()).count(), 2);
+}
+
+#[test]
+fn h20_a_flow_that_crosses_the_drain_does_not_end_it() {
+    let mut scene = five();
+    let a = scene.a;
+    let mut receiver = scene.peer.engine.receiver(a).unwrap();
+    receiver.set_credit(7);
+    receiver.drain();
+    scene.peer.send(10, &credit(5, 0, 5));
+    assert_eq!(scene.peer.events(), []);
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 7 drain"]);
+    scene.peer.send(10, &credit(5, 0, 5));
+    assert_eq!(scene.peer.events(), []);
+    scene.peer.send(10, &used_up(7));
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)]);
+}
+
+#[test]
+fn h20_two_engines_drain_each_other() {
+    for wire in WIRES {
+        for queued in [0, 3, 10, 12] {
+            let mut pair = Pair::plain();
+            pair.wire = wire;
+            let (session, _) = pair.session(session_config(), session_config());
+            let mut manual = receiving("link");
+            manual.credit = CreditMode::Manual;
+            let (ours, theirs) = pair.link(session, manual, sending(""));
+            pair.client.receiver(ours).unwrap().set_credit(10);
+            pair.run();
+            events(&mut pair.client);
+            events(&mut pair.server);
+            let mut sender = pair.server.sender(theirs).unwrap();
+            for _ in 0..queued.min(10) {
+                let key = sender.begin_delivery(DeliveryStart::default()).unwrap();
+                sender.write(key, Bytes::from_static(b"x")).unwrap();
+                sender.finish(key).unwrap();
+            }
+            pair.client.receiver(ours).unwrap().drain();
+            pair.run();
+            if events(&mut pair.server).contains(&Event::Link(theirs, LinkEvent::Drain)) {
+                pair.server.sender(theirs).unwrap().drained();
+            }
+            pair.run();
+            let told = events(&mut pair.client);
+            assert_eq!(told.iter().filter(|event| **event == Event::Link(ours, LinkEvent::Drained)).count(), 1);
+            let mut receiver = pair.client.receiver(ours).unwrap();
+            assert_eq!(std::iter::from_fn(|| receiver.next_delivery()).count(), queued.min(10));
+            assert_eq!((receiver.credit(), pair.server.sender(theirs).unwrap().credit()), (0, 0));
+            pair.client.receiver(ours).unwrap().set_credit(2);
+            pair.run();
+            assert_eq!(pair.server.sender(theirs).unwrap().credit(), 2);
+        }
+    }
+}
+
+#[test]
+fn h15_echo_in_a_flood_is_answered_once() {
+    let mut scene = Scene::new(Wire::Whole);
+    let mut flood = Vec::new();
+    for n in 0..3_000 {
+        let flow = match n % 3 {
+            0 => flow(),
+            1 => Flow { delivery_count: Some(SequenceNo(0)), ..credit(5, 0, 0) },
+            _ => credit(7, 0, 0),
+        };
+        flood.extend(frame(10, &Flow { echo: true, ..flow }));
+    }
+    scene.peer.octets(&flood);
+    let told = scene.peer.told();
+    // One for each link, which answers for the session too, and never an echo of an echo.
+    assert_eq!(told, ["0 flow handle 0 count 0 credit 10", "0 flow handle 2 count 0 credit 0"]);
+    scene.peer.send(10, &Flow { echo: true, ..flow() });
+    assert_eq!(scene.peer.told(), ["0 flow"]);
+    scene.session_one_works();
+}
+
+#[test]
+fn h16_credit_across_the_wrap_of_delivery_count() {
+    for granted in [1, 2, 3, 4, 100] {
+        let mut scene = Scene::new(Wire::Octets);
+        let mut config = sending("new");
+        config.initial_delivery_count = SequenceNo(u32::MAX - 2);
+        let link = scene.peer.engine.attach(scene.one, config).unwrap();
+        scene.peer.send(10, &receiver("new", 8));
+        scene.peer.quiet();
+        let mut count = u32::MAX - 2;
+        let mut window = 0_u32;
+        let mut left = 300;
+        while left > 0 {
+            scene.peer.send(10, &Flow { next_incoming_id: Some(TransferNumber(window)), ..credit(8, count, granted) });
+            assert_eq!(scene.peer.engine.sender(link).unwrap().credit(), granted);
+            let sent = granted.min(left);
+            for _ in 0..sent {
+                send(&mut scene.peer, link);
+            }
+            assert_eq!(scene.peer.told().len(), sent as usize);
+            count = count.wrapping_add(sent);
+            window += sent;
+            left -= sent;
+        }
+        scene.peer.send(10, &draining(Flow { next_incoming_id: Some(TransferNumber(window)), ..credit(8, count, 5) }));
+        scene.peer.engine.sender(link).unwrap().drained();
+        assert_eq!(scene.peer.told(), [format!("0 flow handle 3 count {} credit 0 drain", count.wrapping_add(5))]);
+    }
+}
+
+#[test]
+fn a_delivery_that_is_aborted_half_way() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &credit(7, 0, 5));
+    let key = begin(&mut scene.peer, c).unwrap();
+    scene.peer.engine.sender(c).unwrap().write(key, Bytes::from_static(b"half")).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 more of 4"]);
+    let mut sender = scene.peer.engine.sender(c).unwrap();
+    sender.write(key, Bytes::from_static(b"never sent")).unwrap();
+    sender.abort(key).unwrap();
+    assert_eq!(sender.write(key, Bytes::new()), Err(SendError::Unknown));
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 aborted of 0"]);
+    let mut sender = scene.peer.engine.sender(c).unwrap();
+    assert!(sender.unsettled().is_empty());
+    assert_eq!(sender.settle(key, None), Err(amqp10_link::SettleError::Unknown));
+    scene.peer.send(10, &disposition(Role::Receiver, 0, 0, true));
+    assert!(scene.peer.engine.sender(c).unwrap().next_outcome().is_none());
+}
+
+#[test]
+fn an_outcome_that_the_sender_settles() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &credit(7, 0, 5));
+    let keys = [(); 3].map(|()| send(&mut scene.peer, c));
+    scene.peer.quiet();
+    scene.peer.send(10, &disposition(Role::Receiver, 0, 2, false));
+    let mut sender = scene.peer.engine.sender(c).unwrap();
+    for key in keys {
+        let outcome = sender.next_outcome().unwrap();
+        assert_eq!((outcome.key, outcome.settled), (key, false));
+        sender.settle(key, Some(DeliveryState::Accepted)).unwrap();
+        assert_eq!(sender.settle(key, None), Err(amqp10_link::SettleError::Unknown));
+    }
+    assert!(sender.unsettled().is_empty());
+    assert_eq!(scene.peer.told(), ["0 disposition sender 0 to 2 settled"]);
+    scene.peer.events();
+    scene.peer.send(10, &disposition(Role::Receiver, 0, 2, true));
+    assert_eq!(scene.peer.events(), []);
+}
+
+#[test]
+fn h23_a_credit_mode_change_takes_effect() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    let mode = |window| CreditMode::Automatic { window, replenish: Replenish::Taken };
+    scene.peer.engine.receiver(a).unwrap().set_credit_mode(mode(25));
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 25"]);
+    scene.peer.engine.receiver(a).unwrap().set_credit_mode(CreditMode::Manual);
+    scene.peer.engine.receiver(a).unwrap().add_credit(5);
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 30"]);
+}
