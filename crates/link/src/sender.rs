@@ -174,6 +174,8 @@ impl Sender<'_> {
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
             end.forget(key.delivery);
+            // It may have stood in the way of others.
+            self.queue();
         }
         Ok(())
     }

@@ -315,3 +315,16 @@ fn h23_a_credit_mode_change_takes_effect() {
     scene.peer.engine.receiver(a).unwrap().add_credit(5);
     assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 30"]);
 }
+
+#[test]
+fn a_delivery_behind_one_that_was_given_up() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &credit(7, 0, 5));
+    let given_up = begin(&mut scene.peer, c).unwrap();
+    send(&mut scene.peer, c);
+    assert_eq!(scene.peer.told(), NOTHING, "the first has not been written yet");
+    scene.peer.engine.sender(c).unwrap().abort(given_up).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1"]);
+    assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 4);
+}
