@@ -424,6 +424,7 @@ impl Connection {
         link.receive_attach(&remote);
         link.remote_attach = Some(Box::new(remote));
         if let Some(place) = self.links.get_mut(id.0) {
+            link.take_early_flow(place);
             *place = link;
         }
         self.send_attach(id.0, config)?;
@@ -914,8 +915,8 @@ impl Connection {
             return;
         };
         link.state = LinkState::Attached;
-        let (session, abandoned, wants_flow) =
-            (link.session, link.abandoned, link.receiver().is_some_and(|end| end.wants_flow()));
+        let (session, abandoned) = (link.session, link.abandoned);
+        let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;
@@ -924,7 +925,14 @@ impl Connection {
             link.flow_queued = true;
             session.flows.push_back(key);
         }
-        self.events.push_back(Event::Link(LinkId(key), LinkEvent::Attached));
+        let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
+        tell(LinkEvent::Attached);
+        if let Some(end) = link.sender().filter(|end| end.credit > 0) {
+            tell(LinkEvent::Sendable);
+            if end.drain {
+                tell(LinkEvent::Drain);
+            }
+        }
     }
 
     pub(crate) fn set_remote_channel(&mut self, channel: Channel, session: Option<Key>) {

@@ -400,7 +400,9 @@ impl Connection {
         let Some(link) = self.links.get_mut(link_key) else {
             return;
         };
-        if !link.state.is_attached() {
+        // A receiver may grant credit right behind its attach; that is told once the link is attached. §2.6.7
+        let early = link.state == LinkState::AttachReceived && link.role() == Role::Sender;
+        if !link.state.is_attached() && !early {
             return;
         }
         let id = LinkId(link_key);
@@ -423,7 +425,9 @@ impl Connection {
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
                 let before = end.credit.saturating_sub(end.waiting);
-                let base = flow.delivery_count.unwrap_or(end.initial_delivery_count);
+                // Before our attach the peer cannot know a count.
+                let count = flow.delivery_count.filter(|_| !early);
+                let base = count.unwrap_or(end.initial_delivery_count);
                 let in_flight = end.delivery_count.ahead_of(base).max(0).unsigned_abs();
                 end.credit = credit.saturating_sub(in_flight);
                 if end.credit.saturating_sub(end.waiting) > before {
@@ -445,8 +449,11 @@ impl Connection {
             }
         }
         link.flow_due |= flow.echo;
+        if early {
+            told.clear();
+        }
         let wants_flow = link.flow_due || drained && link.receiver().is_some_and(|end| end.wants_flow());
-        if wants_flow && !std::mem::replace(&mut link.flow_queued, true) {
+        if wants_flow && !early && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(link_key);
         }
         if let Some(properties) = flow.properties {

@@ -242,6 +242,14 @@ impl Link {
         }
     }
 
+    /// Takes over what the peer's flows told before the link was answered.
+    pub(crate) fn take_early_flow(&mut self, early: &mut Self) {
+        self.flow_due = early.flow_due;
+        if let (Some(end), Some(early)) = (self.sender(), early.sender()) {
+            (end.credit, end.drain) = (early.credit, early.drain);
+        }
+    }
+
     /// The unsettled deliveries of this end.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
         match &self.end {

@@ -328,3 +328,47 @@ fn a_delivery_behind_one_that_was_given_up() {
     assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1"]);
     assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 4);
 }
+
+#[test]
+fn h20_credit_granted_before_our_attach() {
+    for wire in WIRES {
+        for (flows, expected) in [
+            (vec![Flow { delivery_count: None, ..credit(8, 0, 3) }], vec![LinkEvent::Attached, LinkEvent::Sendable]),
+            (vec![credit(8, 77, 3), credit(8, 77, 2)], vec![LinkEvent::Attached, LinkEvent::Sendable]),
+            (vec![credit(8, 0, 3), credit(8, 0, 0)], vec![LinkEvent::Attached]),
+            (vec![draining(credit(8, 0, 3))], vec![LinkEvent::Attached, LinkEvent::Sendable, LinkEvent::Drain]),
+        ] {
+            let mut scene = Scene::new(wire);
+            let granted = flows.last().unwrap().link_credit.unwrap();
+            let mut octets = frame(10, &receiver("new", 8));
+            for flow in flows {
+                octets.extend(frame(10, &flow));
+            }
+            scene.peer.octets(&octets);
+            let told = scene.peer.events();
+            let [Event::Link(link, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+            let mut config = sending("new");
+            config.initial_delivery_count = SequenceNo(1_000);
+            scene.peer.engine.accept_attach(link, config).unwrap();
+            assert_eq!(of_link(scene.peer.events(), link), expected);
+            assert_eq!(scene.peer.engine.sender(link).unwrap().credit(), granted);
+            for _ in 0..granted {
+                send(&mut scene.peer, link);
+            }
+            assert_eq!(begin(&mut scene.peer, link), Err(SendError::NoCredit));
+            let told = scene.peer.told();
+            assert_eq!(told.iter().filter(|frame| frame.contains("transfer")).count(), granted as usize);
+        }
+    }
+}
+
+#[test]
+fn h20_echo_asked_for_before_our_attach() {
+    let mut scene = Scene::new(Wire::Whole);
+    scene.peer.octets(&[frame(10, &receiver("new", 8)), frame(10, &Flow { echo: true, ..credit(8, 0, 3) })].concat());
+    let told = scene.peer.events();
+    let [Event::Link(link, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+    scene.peer.frames();
+    scene.peer.engine.accept_attach(link, sending("new")).unwrap();
+    assert_eq!(scene.peer.told(), ["0 attach new handle 3", "0 flow handle 3 count 0 credit 3"]);
+}
