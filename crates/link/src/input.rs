@@ -439,13 +439,12 @@ impl Connection {
                     session.senders.push_back(link_key);
                 }
             }
-            if flow.drain && !std::mem::replace(&mut end.drain, flow.drain) && end.credit > 0 {
-                told.push(LinkEvent::Drain);
-            } else if flow.drain && end.credit == 0 {
+            let wanted = std::mem::replace(&mut end.drain, flow.drain);
+            end.drained &= flow.drain;
+            if end.finish_drain() {
                 link.flow_due = true;
-            }
-            if let Some(end) = link.sender() {
-                end.drain = flow.drain && end.credit > 0;
+            } else if flow.drain && !wanted {
+                told.push(LinkEvent::Drain);
             }
         }
         link.flow_due |= flow.echo;

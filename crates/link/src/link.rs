@@ -80,7 +80,10 @@ pub(crate) struct SenderEnd {
     pub(crate) delivery_count: SequenceNo,
     /// How many more deliveries may be started on the wire.
     pub(crate) credit: u32,
+    /// The peer wants its credit used up, and has not been told that it is.
     pub(crate) drain: bool,
+    /// The application has nothing more to send for that.
+    pub(crate) drained: bool,
     pub(crate) available: u32,
     pub(crate) max_message_size: Option<u64>,
     /// Deliveries that have not left completely.
@@ -360,6 +363,7 @@ impl SenderEnd {
             delivery_count: config.initial_delivery_count,
             credit: 0,
             drain: false,
+            drained: false,
             available: 0,
             max_message_size: None,
             queue: VecDeque::new(),
@@ -377,6 +381,18 @@ impl SenderEnd {
             end.tags.insert(delivery.tag, key);
         }
         end
+    }
+
+    /// Uses up what is left of the credit if the peer wants it and nothing stands before. Returns whether that is to be told.
+    pub(crate) fn finish_drain(&mut self) -> bool {
+        let between_deliveries = self.queue.front().is_none_or(|next| next.id.is_none());
+        let nothing_more = self.credit == 0 || (self.drained && self.queue.is_empty());
+        if !self.drain || !between_deliveries || !nothing_more {
+            return false;
+        }
+        self.delivery_count = self.delivery_count.plus(self.credit);
+        (self.credit, self.drained) = (0, false);
+        true
     }
 
     /// Forgets a delivery that is settled, or has left settled.

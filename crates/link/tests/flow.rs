@@ -372,3 +372,78 @@ fn h20_echo_asked_for_before_our_attach() {
     scene.peer.engine.accept_attach(link, sending("new")).unwrap();
     assert_eq!(scene.peer.told(), ["0 attach new handle 3", "0 flow handle 3 count 0 credit 3"]);
 }
+
+#[test]
+fn h20_drain_on_an_empty_link() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let c = scene.c;
+        scene.peer.send(10, &draining(credit(7, 0, 5)));
+        assert_eq!(told(&mut scene), [LinkEvent::Sendable, LinkEvent::Drain]);
+        assert_eq!(scene.peer.told(), NOTHING);
+        let mut sender = scene.peer.engine.sender(c).unwrap();
+        assert!(sender.is_draining());
+        sender.drained();
+        assert_eq!(scene.peer.told(), ["0 flow handle 2 count 5 credit 0 drain"]);
+        let mut sender = scene.peer.engine.sender(c).unwrap();
+        assert!(!sender.is_draining());
+        sender.drained();
+        assert_eq!(scene.peer.told(), NOTHING);
+        assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit), "spent, not returned");
+
+        // Credit again after drain.
+        scene.peer.send(10, &credit(7, 5, 1));
+        assert_eq!(told(&mut scene), [LinkEvent::Sendable]);
+        send(&mut scene.peer, c);
+        assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1"]);
+        // And drain again, of nothing: an answer all the same.
+        scene.peer.send(10, &draining(credit(7, 6, 0)));
+        assert_eq!(told(&mut scene), []);
+        assert_eq!(scene.peer.told(), ["0 flow handle 2 count 6 credit 0 drain"]);
+    }
+}
+
+#[test]
+fn h20_drain_that_messages_use_up() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &draining(credit(7, 0, 2)));
+    scene.peer.events();
+    // The application never says that there is nothing more, because there is.
+    send(&mut scene.peer, c);
+    let last = begin(&mut scene.peer, c).unwrap();
+    scene.peer.engine.sender(c).unwrap().write(last, Bytes::from_static(b"a")).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1", "0 transfer handle 2 id 1 more of 1"]);
+    scene.peer.engine.sender(c).unwrap().finish(last).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 of 0", "0 flow handle 2 count 2 credit 0 drain"]);
+    assert!(!scene.peer.engine.sender(c).unwrap().is_draining());
+}
+
+#[test]
+fn h20_drain_with_messages_in_flight() {
+    for drained_before in [true, false] {
+        let mut scene = Scene::new(Wire::Whole);
+        let c = scene.c;
+        scene.peer.send(10, &Flow { incoming_window: 0, ..credit(7, 0, 5) });
+        for _ in 0..2 {
+            send(&mut scene.peer, c);
+        }
+        scene.peer.quiet();
+        scene.peer.send(10, &Flow { incoming_window: 0, ..draining(credit(7, 0, 5)) });
+        assert_eq!(told(&mut scene), [LinkEvent::Drain]);
+        if drained_before {
+            scene.peer.engine.sender(c).unwrap().drained();
+            assert_eq!(scene.peer.told(), NOTHING, "what was begun goes first");
+        }
+        // A repeated request is the same request.
+        scene.peer.send(10, &Flow { incoming_window: 2, ..draining(credit(7, 0, 5)) });
+        assert_eq!(told(&mut scene), []);
+        let mut frames = scene.peer.told();
+        if !drained_before {
+            scene.peer.engine.sender(c).unwrap().drained();
+            frames.extend(scene.peer.told());
+        }
+        let transfer = |id| format!("0 transfer handle 2 id {id} of 1");
+        assert_eq!(frames, [transfer(0), transfer(1), "0 flow handle 2 count 5 credit 0 drain".into()]);
+    }
+}
