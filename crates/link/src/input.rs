@@ -407,20 +407,15 @@ impl Connection {
         }
         let id = LinkId(link_key);
         let mut told = Vec::new();
-        let mut drained = false;
         if let Some(end) = link.receiver() {
             end.available = flow.available;
-            if let Some(count) = flow.delivery_count
-                && end.credit.is_draining()
-                && count.ahead_of(end.delivery_count) >= 0
-            {
-                let used = count.ahead_of(end.delivery_count).unsigned_abs();
-                if used >= end.credit.left() {
-                    end.delivery_count = count;
-                    end.credit.finish_drain();
-                    told.push(LinkEvent::Drained);
-                    drained = true;
-                }
+            let count = flow.delivery_count.unwrap_or(end.delivery_count);
+            if end.delivery_count.precedes(count) {
+                end.credit.give_back(count.ahead_of(end.delivery_count).unsigned_abs());
+                end.delivery_count = count;
+            }
+            if end.credit.finish_drain() {
+                told.push(LinkEvent::Drained);
             }
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
@@ -451,7 +446,7 @@ impl Connection {
         if early {
             told.clear();
         }
-        let wants_flow = link.flow_due || drained && link.receiver().is_some_and(|end| end.wants_flow());
+        let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
         if wants_flow && !early && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(link_key);
         }
@@ -654,6 +649,10 @@ impl Connection {
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
+        }
+        if end.credit.finish_drain() {
+            // The sender need not say so if it has used up everything by sending. §2.6.7
+            self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }
         if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);

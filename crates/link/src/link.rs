@@ -287,6 +287,8 @@ impl Link {
                 flow.delivery_count = Some(receiver.delivery_count);
                 flow.link_credit = Some(receiver.credit.left());
                 flow.drain = receiver.credit.is_draining();
+                // A sender without credit has nothing to drain, and might say nothing.
+                flow.echo = flow.drain && receiver.credit.left() == 0;
             }
             End::Sender(sender) => {
                 if !forced {

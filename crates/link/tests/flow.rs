@@ -5,7 +5,7 @@ mod support;
 use amqp10_codec::{DeliveryState, Flow, Handle, Role, SequenceNo, TransferNumber};
 use amqp10_link::{CreditMode, DeliveryKey, DeliveryStart, Event, LinkEvent, LinkId, Replenish, SendError};
 use bytes::Bytes;
-use support::scene::{Scene, receiving, sending, session_config};
+use support::scene::{CREDIT, Scene, receiving, sending, session_config};
 use support::script::*;
 use support::{Pair, Script, Wire, events};
 
@@ -446,4 +446,71 @@ fn h20_drain_with_messages_in_flight() {
         let transfer = |id| format!("0 transfer handle 2 id {id} of 1");
         assert_eq!(frames, [transfer(0), transfer(1), "0 flow handle 2 count 5 credit 0 drain".into()]);
     }
+}
+
+#[test]
+fn h20_a_drain_that_deliveries_use_up_needs_no_flow() {
+    for aborted in [false, true] {
+        let mut scene = five();
+        let a = scene.a;
+        scene.peer.engine.receiver(a).unwrap().drain();
+        scene.peer.quiet();
+        for id in 0..4 {
+            scene.peer.deliver(10, 5, id, b"x");
+        }
+        scene.peer.transfer(10, &amqp10_codec::Transfer { more: true, ..first(5, 4) }, b"x");
+        assert!(!scene.peer.events().contains(&Event::Link(a, LinkEvent::Drained)), "it is still arriving");
+        scene.peer.transfer(10, &amqp10_codec::Transfer { aborted, ..next(5) }, b"x");
+        assert_eq!(scene.peer.events().last(), Some(&Event::Link(a, LinkEvent::Drained)));
+        scene.peer.send(10, &used_up(5));
+        assert_eq!(scene.peer.events(), []);
+    }
+}
+
+#[test]
+fn h20_a_drain_without_credit_is_answered_too() {
+    let mut scene = five();
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().set_credit(0);
+    scene.peer.engine.receiver(a).unwrap().drain();
+    // There is nothing that the peer would have to tell by itself, so it is asked.
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 0 drain echo"]);
+    scene.peer.send(10, &used_up(0));
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)]);
+}
+
+#[test]
+fn h20_automatic_credit_comes_back_after_drain() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().drain();
+    assert_eq!(scene.peer.told(), [format!("0 flow handle 0 count 0 credit {CREDIT} drain")]);
+    for id in 0..CREDIT {
+        scene.peer.deliver(10, 5, id, b"x");
+    }
+    assert_eq!(scene.peer.events().last(), Some(&Event::Link(a, LinkEvent::Drained)));
+    assert_eq!(scene.peer.told(), NOTHING, "all that is granted is held");
+    let mut receiver = scene.peer.engine.receiver(a).unwrap();
+    assert_eq!(std::iter::from_fn(|| receiver.next_delivery()).count(), CREDIT as usize);
+    assert_eq!(scene.peer.told().last().unwrap(), "0 flow handle 0 count 10 credit 10");
+}
+
+#[test]
+fn h20_a_sender_that_gives_credit_back_by_itself() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    scene.peer.send(10, &credit(5, 4, 6));
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), CREDIT - 4);
+    assert_eq!(scene.peer.told(), NOTHING);
+    scene.peer.send(10, &credit(5, 10, 0));
+    // Nothing is left, so there is new credit, counted from where the sender is.
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 10 credit 10"]);
+    scene.peer.send(10, &credit(5, 3, 0));
+    assert_eq!(scene.peer.events(), []);
+    scene.peer.deliver(10, 5, 0, b"x");
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::DeliveryComplete)]);
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 9, "a count that went back changes nothing");
+    // A sender's credit grants nothing.
+    scene.peer.send(10, &credit(5, 11, 1_000));
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 9);
 }
