@@ -303,24 +303,14 @@ impl Connection {
         }
     }
 
-    /// Answers the peer's begin. §2.5.1
+    /// Answers the peer's begin. What the peer sent behind it is handled from now on. §2.5.1
     ///
     /// # Errors
     /// When it was answered already, the session is gone, or there is no channel left.
     pub fn accept_begin(&mut self, id: SessionId, config: SessionConfig) -> Result<(), CommandError> {
-        let session = self.sessions.get_mut(id.0).ok_or(CommandError::Gone)?;
-        if session.state != SessionState::BeginReceived {
-            return Err(CommandError::NotWaiting);
-        }
-        session.next_outgoing_id = config.next_outgoing_id;
-        session.next_delivery_id = DeliveryNumber(config.next_outgoing_id.0);
-        session.incoming_left = config.incoming_window;
-        session.config = config;
-        self.send_begin(id.0)?;
-        if let Some(session) = self.sessions.get_mut(id.0) {
-            session.state = SessionState::Mapped;
-        }
+        self.answer_begin(id.0, config)?;
         self.events.push_back(Event::Session(id, SessionEvent::Begun));
+        self.handle_early_in_session(id.0);
         Ok(())
     }
 
@@ -329,9 +319,24 @@ impl Connection {
     /// # Errors
     /// As [`accept_begin`](Self::accept_begin).
     pub fn refuse_begin(&mut self, id: SessionId, error: Error<'static>) -> Result<(), CommandError> {
-        self.accept_begin(id, SessionConfig::default())?;
-        self.events.pop_back();
+        self.answer_begin(id.0, SessionConfig::default())?;
         self.end(id, Some(error));
+        Ok(())
+    }
+
+    pub(crate) fn answer_begin(&mut self, key: Key, config: SessionConfig) -> Result<(), CommandError> {
+        let session = self.sessions.get_mut(key).ok_or(CommandError::Gone)?;
+        if session.state != SessionState::BeginReceived {
+            return Err(CommandError::NotWaiting);
+        }
+        session.next_outgoing_id = config.next_outgoing_id;
+        session.next_delivery_id = DeliveryNumber(config.next_outgoing_id.0);
+        session.incoming_left = config.incoming_window;
+        session.config = config;
+        self.send_begin(key)?;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.state = SessionState::Mapped;
+        }
         Ok(())
     }
 
@@ -409,7 +414,7 @@ impl Connection {
     /// Answers the peer's attach; name and role of `config` are replaced by what the peer's attach demands. §2.6.3
     ///
     /// # Errors
-    /// When it was answered already, the link is gone, or its session waits for its own answer.
+    /// When it was answered already, the link is gone, or its session has no handle left.
     pub fn accept_attach(&mut self, id: LinkId, mut config: LinkConfig) -> Result<(), CommandError> {
         let link = self.links.get(id.0).ok_or(CommandError::Gone)?;
         let remote = self.answerable(link)?.clone();
@@ -455,7 +460,6 @@ impl Connection {
     fn answerable<'l>(&self, link: &'l Link) -> Result<&'l Attach<'static>, CommandError> {
         let session = self.sessions.get(link.session).ok_or(CommandError::Gone)?;
         match (link.remote_attach.as_deref(), session.state) {
-            (_, SessionState::BeginReceived) => Err(CommandError::SessionNotBegun),
             (Some(attach), SessionState::Mapped) if link.state == LinkState::AttachReceived => Ok(attach),
             _ => Err(CommandError::NotWaiting),
         }
@@ -639,6 +643,7 @@ impl Connection {
             return;
         };
         session.state = state;
+        session.early.clear();
         let Some(channel) = session.channel else {
             return;
         };
@@ -719,11 +724,6 @@ impl Connection {
             (Scope::Session | Scope::Link, Some(session), _) => {
                 self.flush_session(session);
                 self.end_links(session, &Ended::Below);
-                let answered = self.sessions.get(session).is_some_and(|session| session.channel.is_some());
-                if !answered {
-                    // The peer's begin has to be answered before the session can be ended.
-                    let _ = self.send_begin(session);
-                }
                 self.send_end(session, Some(violation.to_error()), SessionState::Discarding);
                 self.tell_ended(session, Ended::Violation(violation));
             }

@@ -16,7 +16,7 @@ use crate::link::UnsettledIn;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, SessionConfig};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -84,13 +84,38 @@ impl Connection {
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
     fn keep_early(&mut self, frames: Bytes) {
-        let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
-        if held > MAX_EARLY_OCTETS {
-            self.early.clear();
-            return self.violation(Violation::EarlyFrames, None, None);
+        if self.may_keep(&frames) {
+            // A copy, so that a few octets do not pin a large buffer.
+            self.early.push(Bytes::copy_from_slice(&frames));
         }
-        // A copy, so that a few octets do not pin a large buffer.
-        self.early.push(Bytes::copy_from_slice(&frames));
+    }
+
+    /// The same holds for frames of a session whose begin was not answered. §2.5.5
+    fn keep_early_in_session(&mut self, key: Key, frame: &[u8]) {
+        if self.may_keep(frame)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.early.push(Bytes::copy_from_slice(frame));
+        }
+    }
+
+    fn may_keep(&mut self, frames: &[u8]) -> bool {
+        let in_sessions = self.sessions.iter().flat_map(|(_, session)| &session.early);
+        let held = self.early.iter().chain(in_sessions).fold(frames.len(), |sum, kept| sum.saturating_add(kept.len()));
+        if held > MAX_EARLY_OCTETS {
+            self.violation(Violation::EarlyFrames, None, None);
+        }
+        held <= MAX_EARLY_OCTETS
+    }
+
+    /// Our begin is out: handles what came before.
+    pub(crate) fn handle_early_in_session(&mut self, key: Key) {
+        let early = self.sessions.get_mut(key).map(|session| std::mem::take(&mut session.early));
+        for frame in early.unwrap_or_default() {
+            if !self.state.is_over() {
+                self.handle_frames(frame);
+            }
+        }
     }
 
     /// Our open is out: handles what came before.
@@ -169,25 +194,28 @@ impl Connection {
         {
             return self.violation(Violation::ChannelMax, None, None);
         }
-        let body = usize::from(frame.header.body_offset);
+        let (size, body) = (frame.header.size as usize, usize::from(frame.header.body_offset));
+        let whole = octets.get(..size).unwrap_or_default();
         match performative {
             Performative::Open(open) => self.handle_open(channel, *open),
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin),
             Performative::Transfer(transfer) => {
                 let start = body.saturating_add(reader.offset());
-                let payload = octets.slice(start..frame.header.size as usize);
-                self.in_session(channel, "transfer", |this, key| this.handle_transfer(key, &transfer, payload));
+                let payload = octets.slice(start..size);
+                self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &transfer, payload));
             }
-            Performative::Flow(flow) => self.in_session(channel, "flow", |this, key| this.handle_flow(key, flow)),
+            Performative::Flow(flow) => {
+                self.in_session(channel, "flow", whole, |this, key| this.handle_flow(key, flow));
+            }
             Performative::Disposition(disposition) => {
-                self.in_session(channel, "disposition", |this, key| this.handle_disposition(key, disposition));
+                self.in_session(channel, "disposition", whole, |this, key| this.handle_disposition(key, disposition));
             }
             Performative::Attach(attach) => {
-                self.in_session(channel, "attach", |this, key| this.handle_attach(key, &attach));
+                self.in_session(channel, "attach", whole, |this, key| this.handle_attach(key, &attach));
             }
             Performative::Detach(detach) => {
-                self.in_session(channel, "detach", |this, key| this.handle_detach(key, detach));
+                self.in_session(channel, "detach", whole, |this, key| this.handle_detach(key, detach));
             }
             Performative::End(end) => self.handle_end(channel, end),
         }
@@ -259,7 +287,7 @@ impl Connection {
     }
 
     /// Hands a frame to the session of its channel, unless it is to be discarded.
-    fn in_session(&mut self, channel: Channel, name: &'static str, handle: impl FnOnce(&mut Self, Key)) {
+    fn in_session(&mut self, channel: Channel, name: &'static str, frame: &[u8], handle: impl FnOnce(&mut Self, Key)) {
         let Some(key) = self.by_remote_channel(channel) else {
             return self.violation(Violation::UnmappedChannel(name), None, None);
         };
@@ -267,6 +295,7 @@ impl Connection {
             return;
         };
         match session.state.receive(name) {
+            Ok(true) if session.state == SessionState::BeginReceived => self.keep_early_in_session(key, frame),
             Ok(true) => handle(self, key),
             Ok(false) => {}
             Err(violation) => self.violation(violation, Some(key), None),
@@ -285,8 +314,8 @@ impl Connection {
         let ended = match session.state {
             SessionState::EndSent | SessionState::Discarding => Ended::Local,
             SessionState::BeginReceived => {
-                let _ = self.accept_begin(SessionId(key), Default::default());
-                self.events.pop_back();
+                // So that the peer sees both. Without a channel left it sees neither.
+                let _ = self.answer_begin(key, SessionConfig::default());
                 Ended::Remote(end.error.into_owned())
             }
             _ => Ended::Remote(end.error.into_owned()),

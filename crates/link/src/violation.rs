@@ -31,7 +31,7 @@ pub enum Violation {
     ConnectionState(&'static str),
     /// An open or close on another channel than 0. §2.4.1
     OpenChannel,
-    /// More octets behind the open than are kept until it is answered. §2.4.2
+    /// More octets behind the peer's open or begin than are kept until that is answered. §2.4.2
     EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
@@ -170,7 +170,7 @@ impl fmt::Display for Violation {
                 write!(f, "{name} is not permitted in this state of the connection (§2.4.6)")
             }
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
-            Self::EarlyFrames => f.write_str("too much was sent before the open was answered (§2.4.2)"),
+            Self::EarlyFrames => f.write_str("too much was sent before an open or begin was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
             Self::IdleTimeOut => f.write_str("an idle-time-out below 10 ms cannot be kept up with (§2.4.5)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
