@@ -387,7 +387,7 @@ impl Connection {
                 CommandError::Gone
             });
         }
-        if self.find_link(&config.name, config.role).is_some() {
+        if self.find_link(&config.name, config.role, |_| true).is_some() {
             return Err(CommandError::NameInUse);
         }
         let link = Link::new(session.0, &mut config, LinkState::AttachSent);
@@ -544,9 +544,10 @@ impl Connection {
         }
     }
 
-    pub(crate) fn find_link(&self, name: &str, role: Role) -> Option<Key> {
-        let mut alive = self.links.iter().filter(|(_, link)| link.state != LinkState::Detached);
-        alive.find(|(_, link)| link.name == *name && link.role() == role).map(|(key, _)| key)
+    /// A link of this name and direction that is not detached on both sides.
+    pub(crate) fn find_link(&self, name: &str, role: Role, which: impl Fn(&Link) -> bool) -> Option<Key> {
+        let mut links = self.links.iter().filter(|(_, link)| link.state != LinkState::Detached && which(link));
+        links.find(|(_, link)| link.name == *name && link.role() == role).map(|(key, _)| key)
     }
 
     // What is sent.
@@ -787,7 +788,7 @@ impl Connection {
     }
 
     /// Tells once that a link is over, and forgets what it held.
-    fn tell_detached(&mut self, key: Key, closed: bool, end: Ended) {
+    pub(crate) fn tell_detached(&mut self, key: Key, closed: bool, end: Ended) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Attach, Begin, Channel, DecodeError, Detach, Disposition, End as EndFrame, Error, Flow, Frame, FrameType,
-    IntoOwned, MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, SenderSettleMode, Transfer,
-    next_frame,
+    Attach, Begin, Channel, DecodeError, Detach, Disposition, End as EndFrame, Error, ErrorCondition, Flow, Frame,
+    FrameType, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, SenderSettleMode,
+    Transfer, next_frame,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -340,27 +340,23 @@ impl Connection {
             return self.violation(Violation::InitialDeliveryCount, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let found = self.find_link(&attach.name, ours);
-        let Some(key) = found else {
-            return self.incoming_attach(session, attach);
-        };
-        let Some(link) = self.links.get_mut(key) else {
-            return;
-        };
-        if link.session == session && link.remote_handle.is_none() && link.handle.is_some() {
+        let answered = self.find_link(&attach.name, ours, |link| {
+            link.session == session && link.remote_handle.is_none() && link.handle.is_some()
+        });
+        if let Some(key) = answered {
             return self.answered_attach(session, key, attach);
         }
-        // Somebody attaches what is attached already: the older link is stolen. §2.6.1
-        let text = "the link was attached anew";
-        let stolen = Error::new(amqp10_codec::ErrorCondition::STOLEN, text);
-        let was_ours = link.state.is_alive();
-        if was_ours {
-            self.detach(LinkId(key), false, Some(stolen.clone()));
-            if let Some(link) = self.links.get_mut(key) {
-                link.name = "".into();
-            }
+        if let Some(key) = self.find_link(&attach.name, ours, |link| link.state.is_alive()) {
+            self.stolen(key);
         }
         self.incoming_attach(session, attach);
+    }
+
+    /// The peer attached what is attached already: the older link is closed. §2.6.1
+    fn stolen(&mut self, key: Key) {
+        let stolen = Error::new(ErrorCondition::STOLEN, "the link was attached anew");
+        self.detach(LinkId(key), true, Some(stolen.clone()));
+        self.tell_detached(key, true, Ended::Remote(Some(stolen)));
     }
 
     /// The peer answered our attach.
@@ -399,7 +395,7 @@ impl Connection {
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {
             // Not answered yet: attach, then detach, so that the peer sees both. §2.6.3
-            let refusal = Error::new(amqp10_codec::ErrorCondition::DETACH_FORCED, "detached by the peer");
+            let refusal = Error::new(ErrorCondition::DETACH_FORCED, "detached by the peer");
             let _ = self.refuse_attach(LinkId(key), refusal);
         } else {
             self.flush_session(session);

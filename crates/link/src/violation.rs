@@ -59,8 +59,6 @@ pub enum Violation {
     HandleInUse,
     /// A handle that is not attached. §2.6.2
     UnattachedHandle(&'static str),
-    /// A link of the same name and direction is attached in this session. §2.6.1
-    LinkInUse,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
     /// A transfer from the receiver of a link. §2.7.5
@@ -108,7 +106,6 @@ impl Violation {
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::LinkInUse => ErrorCondition::RESOURCE_LOCKED,
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
@@ -139,7 +136,6 @@ impl Violation {
             | Self::FlowWithoutHandle
             | Self::HandleInUse
             | Self::UnattachedHandle(_)
-            | Self::LinkInUse
             | Self::TransferFromReceiver
             | Self::InitialDeliveryCount
             | Self::DispositionRange => Scope::Session,
@@ -188,7 +184,6 @@ impl fmt::Display for Violation {
             Self::UnattachedHandle(name) => {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
-            Self::LinkInUse => f.write_str("a link of this name and direction is attached already (§2.6.1)"),
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {

@@ -442,3 +442,81 @@ fn h15_attach_and_detach_in_a_flood() {
     }
     scene.session_one_works();
 }
+
+#[test]
+fn h24_a_link_stolen_before_the_peer_answered_it() {
+    let mut scene = Scene::new(Wire::Octets);
+    let ours = scene.peer.engine.attach(scene.one, receiving("new")).unwrap();
+    scene.peer.quiet();
+    // The peer attaches it on the other session, and answers the first attach only then.
+    scene.peer.send(11, &sender("new", 8));
+    let told = scene.peer.events();
+    let [Event::Link(gone, LinkEvent::Detached { .. }), Event::Link(theirs, LinkEvent::Incoming)] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(gone, ours);
+    assert_eq!(scene.peer.told(), ["0 detach handle 3 closed amqp:link:stolen"]);
+    scene.peer.engine.accept_attach(theirs, receiving("new")).unwrap();
+    scene.peer.quiet();
+    scene.peer.send(10, &sender("new", 8));
+    scene.peer.send(10, &detach(8, true));
+    assert_eq!(
+        (scene.peer.events(), scene.peer.told()),
+        (vec![], vec![]),
+        "the answer to what was stolen steals nothing"
+    );
+    scene.peer.deliver(11, 8, 0, b"x");
+    assert_eq!(scene.peer.events(), [Event::Link(theirs, LinkEvent::DeliveryComplete)]);
+}
+
+#[test]
+fn h24_a_link_stolen_within_its_session_or_from_another() {
+    for (channel, answered_on) in [(10, 0), (11, 1)] {
+        for wire in WIRES {
+            let mut scene = Scene::new(wire);
+            let a = scene.a;
+            scene.peer.deliver(10, 5, 0, b"x");
+            scene.peer.quiet();
+            scene.peer.send(channel, &sender("a", 9));
+            let stolen = Error::new(ErrorCondition::STOLEN, "the link was attached anew");
+            let told = scene.peer.events();
+            let [ref end, Event::Link(new, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+            assert_eq!(*end, detached(a, true, Ended::Remote(Some(stolen))));
+            assert_eq!(scene.peer.told(), ["0 detach handle 0 closed amqp:link:stolen"]);
+            assert_eq!(scene.peer.engine.take_terminus(a).unwrap().unsettled.len(), 1);
+            scene.peer.engine.accept_attach(new, receiving("a")).unwrap();
+            scene.peer.deliver(10, 5, 1, b"crossed the theft");
+            scene.peer.send(10, &detach(5, true));
+            assert_eq!(scene.peer.events(), [Event::Link(new, LinkEvent::Attached)]);
+            let told = scene.peer.told();
+            assert!(told[0].starts_with(&format!("{answered_on} attach a handle")), "{told:?}");
+            scene.peer.deliver(channel, 9, 2, b"x");
+            assert_eq!(scene.peer.events(), [Event::Link(new, LinkEvent::DeliveryComplete)]);
+            scene.session_one_works();
+        }
+    }
+}
+
+#[test]
+fn h24_an_unanswered_link_stolen() {
+    let mut scene = Scene::new(Wire::Octets);
+    scene.peer.send(10, &sender("new", 8));
+    scene.peer.send(11, &sender("new", 8));
+    let told = scene.peer.events();
+    let [
+        Event::Link(first, LinkEvent::Incoming),
+        Event::Link(gone, LinkEvent::Detached { closed: true, end: Ended::Remote(Some(_)) }),
+        Event::Link(second, LinkEvent::Incoming),
+    ] = told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(first, gone);
+    assert_eq!(scene.peer.told(), ["0 attach new handle 3 null", "0 detach handle 3 closed amqp:link:stolen"]);
+    assert_eq!(scene.peer.engine.accept_attach(first, receiving("new")), Err(CommandError::NotWaiting));
+    scene.peer.engine.accept_attach(second, receiving("new")).unwrap();
+    assert_eq!(scene.peer.events(), [Event::Link(second, LinkEvent::Attached)]);
+    scene.peer.send(10, &detach(8, true));
+    assert_eq!(scene.peer.events(), []);
+    scene.session_one_works();
+}
