@@ -590,7 +590,7 @@ impl Connection {
     }
 
     /// Sends a close; an error whose text does not fit is told without it.
-    fn send_close(&mut self, error: Option<Error<'static>>) {
+    pub(crate) fn send_close(&mut self, error: Option<Error<'static>>) {
         let bare = error.as_ref().map(|error| Error { description: None, info: None, ..error.clone() });
         if self.send(Channel(0), &Close { error }).is_err() {
             let _ = self.send(Channel(0), &Close { error: bare });
@@ -639,7 +639,7 @@ impl Connection {
         Ok(())
     }
 
-    fn send_end(&mut self, key: Key, error: Option<Error<'static>>, state: SessionState) {
+    pub(crate) fn send_end(&mut self, key: Key, error: Option<Error<'static>>, state: SessionState) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };

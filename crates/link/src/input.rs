@@ -257,7 +257,10 @@ impl Connection {
             ConnectionEnd::Remote(error.into_owned())
         };
         if self.state.sent < Stage::Close {
-            self.close(None);
+            for key in self.sessions.keys() {
+                self.flush_dispositions(key);
+            }
+            self.send_close(None);
         }
         self.finish(end);
     }
@@ -321,7 +324,8 @@ impl Connection {
             _ => Ended::Remote(end.error.into_owned()),
         };
         if matches!(ended, Ended::Remote(_)) {
-            self.end(SessionId(key), None);
+            self.flush_dispositions(key);
+            self.send_end(key, None, SessionState::EndSent);
         }
         self.end_links(key, &Ended::Below);
         self.tell_ended(key, ended);
@@ -398,7 +402,7 @@ impl Connection {
             let refusal = Error::new(ErrorCondition::DETACH_FORCED, "detached by the peer");
             let _ = self.refuse_attach(LinkId(key), refusal);
         } else {
-            self.flush_session(session);
+            self.flush_dispositions(session);
             self.send_detach(key, detach.closed, None);
         }
         self.detached(key, detach.closed, Ended::Remote(error));

@@ -147,15 +147,23 @@ impl Connection {
         false
     }
 
-    /// Sends what is queued in a session before a frame that ends part of it.
+    /// Sends what is queued in a session before a frame of ours that ends part of it.
     pub(crate) fn flush_session(&mut self, key: Key) {
-        if !self.state.may_send() {
-            return;
+        self.flush_dispositions(key);
+        if self.state.may_send() {
+            let mut control = std::mem::take(&mut self.control);
+            while self.send_transfer_of(key, &mut control) {}
+            self.control = control;
         }
-        let mut control = std::mem::take(&mut self.control);
-        self.send_session_frames(key, &mut control);
-        while self.send_transfer_of(key, &mut control) {}
-        self.control = control;
+    }
+
+    /// Sends what was settled before the answer to a frame of the peer that ends part of a session.
+    pub(crate) fn flush_dispositions(&mut self, key: Key) {
+        if self.state.may_send() {
+            let mut control = std::mem::take(&mut self.control);
+            self.send_session_frames(key, &mut control);
+            self.control = control;
+        }
     }
 
     pub(crate) fn flush_sessions(&mut self) {

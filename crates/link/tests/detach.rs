@@ -520,3 +520,21 @@ fn h24_an_unanswered_link_stolen() {
     assert_eq!(scene.peer.events(), []);
     scene.session_one_works();
 }
+
+#[test]
+fn h18_nothing_is_sent_on_a_link_that_the_peer_has_detached() {
+    let mut scene = Scene::new(Wire::Whole);
+    scene.peer.deliver(10, 5, 0, b"x");
+    scene.peer.send(10, &credit(7, 0, 5));
+    let delivery = scene.peer.engine.receiver(scene.a).unwrap().next_delivery().unwrap();
+    let state = amqp10_codec::DeliveryState::Accepted;
+    scene.peer.engine.receiver(scene.a).unwrap().settle(delivery.key, state, true).unwrap();
+    let mut end = scene.peer.engine.sender(scene.c).unwrap();
+    let key = end.begin_delivery(DeliveryStart::default()).unwrap();
+    end.write(key, Bytes::from_static(b"x")).unwrap();
+    end.finish(key).unwrap();
+    scene.peer.send(10, &detach(7, true));
+    // What was settled is told, what was not begun is not begun.
+    assert_eq!(scene.peer.told(), ["0 disposition receiver 0 settled", "0 detach handle 2 closed"]);
+    assert!(scene.peer.engine.take_terminus(scene.c).unwrap().unsettled.is_empty());
+}

@@ -658,6 +658,27 @@ fn h18_frames_before_our_begin_are_bounded() {
 }
 
 #[test]
+fn h18_nothing_is_begun_in_a_session_that_the_peer_has_ended() {
+    for closes in [false, true] {
+        let mut scene = Scene::new(Wire::Whole);
+        let peer = &mut scene.peer;
+        peer.deliver(10, 5, 0, b"x");
+        peer.send(10, &credit(7, 0, 5));
+        send(peer, scene.c, 1);
+        let mut receiver = peer.engine.receiver(scene.a).unwrap();
+        let key = receiver.next_delivery().unwrap().key;
+        receiver.settle(key, DeliveryState::Accepted, true).unwrap();
+        if closes {
+            peer.send(0, &close());
+        } else {
+            peer.send(10, &end());
+        }
+        let last = if closes { "0 close" } else { "0 end" };
+        assert_eq!(peer.told(), ["0 disposition receiver 0 settled", last]);
+    }
+}
+
+#[test]
 fn a_session_that_lets_the_peer_use_any_handle() {
     let mut peer = Script::client(config(), open());
     let mut config = session_config();
