@@ -249,14 +249,7 @@ impl Connection {
     fn refuse_unanswered(&mut self) {
         let error = || Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "nobody answered in time");
         while let Some((deadline, waiting)) = self.unanswered.front().copied() {
-            let still = match waiting {
-                Unanswered::Begin(key) => {
-                    self.sessions.get(key).is_some_and(|session| session.state == SessionState::BeginReceived)
-                }
-                Unanswered::Attach(key) => {
-                    self.links.get(key).is_some_and(|link| link.state == LinkState::AttachReceived)
-                }
-            };
+            let still = self.waits(waiting);
             if still && deadline > self.now {
                 self.timers.set(Timer::Answer, Some(deadline));
                 return;
@@ -280,6 +273,23 @@ impl Connection {
                 self.timers.set(Timer::Answer, Some(deadline));
             }
             self.unanswered.push_back((deadline, waiting));
+            // A peer that takes back what it asks for, again and again, leaves nothing behind.
+            let most = self.sessions.len().saturating_add(self.links.len()).saturating_mul(2);
+            if self.unanswered.len() > most.max(64) {
+                let mut unanswered = std::mem::take(&mut self.unanswered);
+                unanswered.retain(|(_, waiting)| self.waits(*waiting));
+                self.unanswered = unanswered;
+            }
+        }
+    }
+
+    /// Whether nobody has answered this yet, and somebody still waits.
+    fn waits(&self, waiting: Unanswered) -> bool {
+        match waiting {
+            Unanswered::Begin(key) => {
+                self.sessions.get(key).is_some_and(|session| session.state == SessionState::BeginReceived)
+            }
+            Unanswered::Attach(key) => self.links.get(key).is_some_and(|link| link.state == LinkState::AttachReceived),
         }
     }
 
@@ -957,5 +967,38 @@ impl Connection {
 
     pub(crate) fn handle_max(&self, session: Key) -> Handle {
         self.sessions.get(session).map_or(Handle(0), |session| session.config.handle_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amqp10_codec::TransferNumber;
+    use bytes::BytesMut;
+
+    use super::*;
+
+    fn frame(channel: u16, body: &impl Encode) -> Vec<u8> {
+        let mut octets = Vec::new();
+        encode_frame(FrameType::Amqp, Channel(channel), body, &mut octets);
+        octets
+    }
+
+    #[test]
+    fn h15_requests_that_are_taken_back_leave_nothing_behind() {
+        let now = Instant::now();
+        let mut engine = Connection::client(Config::new("engine"), now).unwrap();
+        let mut say = |octets: Vec<u8>| engine.handle_input(&mut BytesMut::from(&octets[..]), now);
+        say(ProtocolHeader::AMQP.to_octets().to_vec());
+        say(frame(0, &Open::new("peer")));
+        // One that waits, so that the queue is not simply emptied from its front.
+        say(frame(1, &Begin::new(TransferNumber(0), 10, 10)));
+        for _ in 0..1_000 {
+            say(frame(2, &Begin::new(TransferNumber(0), 10, 10)));
+            say(frame(2, &End { error: None }));
+        }
+        assert!(engine.unanswered.len() <= 65, "{} waiting", engine.unanswered.len());
+        assert_eq!(engine.sessions.len(), 1);
+        engine.handle_timeout(now + engine.config.answer_time_out);
+        assert!(engine.unanswered.is_empty());
     }
 }
