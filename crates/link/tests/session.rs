@@ -677,3 +677,44 @@ fn h18_nothing_is_begun_in_a_session_that_the_peer_has_ended() {
         assert_eq!(peer.told(), ["0 disposition receiver 0 settled", last]);
     }
 }
+
+#[test]
+fn a_session_that_lets_the_peer_use_any_handle() {
+    let mut peer = Script::client(config(), open());
+    let mut config = session_config();
+    config.handle_max = Handle(u32::MAX);
+    peer.engine.begin(config).unwrap();
+    peer.send(10, &answer(0));
+    for (name, handle) in [("a", u32::MAX), ("b", 5), ("c", u32::MAX - 1)] {
+        peer.send(10, &sender(name, handle));
+    }
+    let told = peer.events();
+    let incoming = |event: &&Event| matches!(event, Event::Link(_, LinkEvent::Incoming));
+    assert_eq!(told.iter().filter(incoming).count(), 3);
+    peer.send(10, &detach(u32::MAX, true));
+    assert_eq!(peer.told()[1], "0 attach a handle 0 null");
+    peer.send(10, &detach(u32::MAX, true));
+    assert_eq!(peer.told().last().unwrap(), "0 end amqp:session:unattached-handle");
+}
+
+#[test]
+fn h17_states_told_again_and_again_are_held_once() {
+    let (mut peer, links, keys) = five_sent();
+    for n in 0..1000 {
+        let state = Some(DeliveryState::Received(amqp10_codec::Received { section_number: 0, section_offset: n }));
+        peer.send(10, &amqp10_codec::Disposition { state, ..disposition(Role::Receiver, 0, 4, false) });
+    }
+    peer.send(10, &disposition(Role::Receiver, 0, 0, true));
+    let mut sender = peer.engine.sender(links[0]).unwrap();
+    let first = sender.next_outcome().unwrap();
+    assert_eq!((first.key, first.state, first.settled), (keys[0], Some(DeliveryState::Accepted), true));
+    let second = sender.next_outcome().unwrap();
+    let latest = DeliveryState::Received(amqp10_codec::Received { section_number: 0, section_offset: 999 });
+    assert_eq!((second.key, &second.state, second.settled), (keys[2], &Some(latest), false));
+    let settled = amqp10_codec::Disposition { state: None, ..disposition(Role::Receiver, 4, 4, true) };
+    peer.send(10, &settled);
+    let third = peer.engine.sender(links[0]).unwrap().next_outcome().unwrap();
+    assert_eq!((third.key, third.settled), (keys[4], true));
+    assert_eq!(third.state, second.state, "no state leaves the one before");
+    assert_eq!(outcomes(&mut peer, links, keys), [(1, false), (3, false)]);
+}
