@@ -176,6 +176,8 @@ impl Driver {
         let mut collected =
             std::mem::replace(&mut self.collected, Collected { commands: VecDeque::new(), links: Vec::new() });
         self.shared.collect(&mut collected);
+        // What is asked for may fail for a reason that has just come.
+        self.events();
         self.lazy_since = None;
         if !collected.commands.is_empty() {
             // Time limits of what is about to be asked of the peer count from now, not from when it was last heard.

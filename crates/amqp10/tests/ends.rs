@@ -7,6 +7,7 @@ use std::time::Duration;
 use amqp10::codec::{Channel, Close, FrameType, Open, ProtocolHeader, encode_frame};
 use amqp10::{
     Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, ServerBuilder, ServerStream,
+    SessionError,
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
@@ -84,4 +85,30 @@ async fn what_the_peer_said_before_the_stream_broke_is_heard() {
     let end = client.closed().await;
     assert_eq!(end.remote_error().map(|error| &error.condition), Some(&ErrorCondition::CONNECTION_FORCED), "{end}");
     assert!(begun.is_err());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_too_late_fails_for_the_reason_that_the_peer_told() {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let serving = async {
+        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+        encode_frame(FrameType::Amqp, Channel(0), &Open::new("peer"), &mut wire);
+        theirs.write_all(&wire).await.unwrap();
+    };
+    let (client, ()) = tokio::join!(Connection::builder().connect_over(ours, true), serving);
+    let client = client.unwrap();
+    // The close and the request get to the driver at the same time.
+    let mut wire = Vec::new();
+    let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many connections");
+    encode_frame(FrameType::Amqp, Channel(0), &Close { error: Some(error.clone()) }, &mut wire);
+    theirs.write_all(&wire).await.unwrap();
+    let Err(SessionError::Connection(refused)) = client.begin().await else { panic!("it was begun") };
+    assert_eq!(refused.remote_error(), Some(&error), "{refused}");
+
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    theirs.end(Some(error.clone())).await.unwrap();
+    ours.ended().await;
+    let refused = ours.receiver("node").attach().await.unwrap_err();
+    assert_eq!(refused.remote_error(), Some(&error), "{refused}");
 }
