@@ -219,17 +219,29 @@ pub(crate) fn run_with(mut command: Command, input: &[u8]) -> Ended {
 }
 
 impl Program {
+    /// Starts a command whose output and events are collected.
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stderr(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    /// Starts a command whose output is collected; its events go where they are told to go.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped());
-        let mut program = Self::start_with(command);
+        let mut program = Self::new(command);
         program.stdout = program.child.stdout.take().map(Lines::of);
         program
     }
 
-    /// Starts a command whose stdout somebody else reads.
+    /// Starts a command whose output goes where it is told to go; its events are collected.
     pub(crate) fn start_with(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = Lines::of(child.stderr.take().unwrap());
+        command.stderr(Stdio::piped());
+        Self::new(command)
+    }
+
+    fn new(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         Self { child, stdout: None, stderr }
     }
 
