@@ -284,6 +284,12 @@ impl Program {
         assert!(sent.success());
     }
 
+    /// Ends it the hard way.
+    pub(crate) fn kill(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
