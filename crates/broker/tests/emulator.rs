@@ -330,3 +330,13 @@ async fn the_authority_of_another_emulator_is_nobody_to_trust() {
     let error = builder(&other, &made).connect(&emulator.url()).await.unwrap_err();
     assert!(error.to_string().contains("signed by nobody we trust"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_is_free_after_shutdown() {
+    let mut emulator = Emulator::start().await.unwrap();
+    let address = emulator.address();
+    for _ in 0..200 {
+        emulator.shutdown(GRACE).await;
+        emulator = Emulator::builder().listen(address).start().await.unwrap();
+    }
+}
