@@ -290,13 +290,9 @@ impl Driver {
                 };
                 self.break_off(ConnectionError::Io(error));
             }
-            Poll::Ready(Ok(0)) => match self.write_error.take() {
-                Some(error) => self.break_off(ConnectionError::Io(error)),
-                None => {
-                    self.eof = true;
-                    self.engine.handle_eof(now());
-                }
-            },
+            Poll::Ready(Ok(0)) => self.read_eof(),
+            // The end of a TLS stream without its own good-bye; whether all was said, AMQP's close tells.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.read_eof(),
             Poll::Ready(Ok(read)) => {
                 self.quiet_since = None;
                 if read >= self.read_size {
@@ -307,6 +303,16 @@ impl Driver {
             Poll::Ready(Err(error)) => self.break_off(ConnectionError::Io(Arc::new(error))),
         }
         true
+    }
+
+    fn read_eof(&mut self) {
+        match self.write_error.take() {
+            Some(error) => self.break_off(ConnectionError::Io(error)),
+            None => {
+                self.eof = true;
+                self.engine.handle_eof(now());
+            }
+        }
     }
 
     /// The stream takes nothing any more. The connection breaks once there is nothing more to read either.
