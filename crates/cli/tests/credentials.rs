@@ -21,10 +21,8 @@ async fn a_secret_as_a_flag_draws_a_warning() {
     let place = Place::new().await;
     place.publish(2);
     let id = &place.identity().access_key_id;
-    let ended = run(without_keys(
-        &place,
-        &format!("--count 1 --access-key-id {id} --access-key-secret {}", place.secret()),
-    ));
+    let ended =
+        run(without_keys(&place, &format!("--count 1 --access-key-id {id} --access-key-secret {}", place.secret())));
     let ended = ended.expect(0);
     ended.says(&["WARN --access-key-secret can be seen by other users of this machine", "--credentials-file"]);
     assert!(!ended.said().contains(place.secret()), "{ended:#?}");

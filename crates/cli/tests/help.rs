@@ -112,7 +112,9 @@ fn help_reads_like_a_manual_page() {
         assert!(help("iot receive --help").contains(&format!("\n  {code}   ")), "exit status {code}");
     }
     let emulate = words(&help("iot emulate --help"));
-    for expected in ["OUTPUT:", "EXIT STATUS:", "EXAMPLES:", "[default: 127.0.0.1:5671]", "[default: 2]", "[default: 3]"] {
+    for expected in
+        ["OUTPUT:", "EXIT STATUS:", "EXAMPLES:", "[default: 127.0.0.1:5671]", "[default: 2]", "[default: 3]"]
+    {
         assert!(emulate.contains(expected), "{expected:?} is not in {emulate}");
     }
     assert!(help("--help").contains("iot"));
