@@ -127,7 +127,7 @@ fn malformed(error: DecodeError) -> MessageError {
     MessageError::Malformed { section: None, error }
 }
 
-#[inline]
+#[inline(always)]
 fn hand_out_properties(properties: &Properties<'_>) {
     hand_out_id(properties.message_id.as_ref());
     black_box(properties.user_id.as_deref());
@@ -144,7 +144,7 @@ fn hand_out_properties(properties: &Properties<'_>) {
     black_box(properties.reply_to_group_id.as_deref());
 }
 
-#[inline]
+#[inline(always)]
 fn hand_out_id(id: Option<&MessageId<'_>>) {
     match id {
         Some(MessageId::String(id)) => {
@@ -156,7 +156,7 @@ fn hand_out_id(id: Option<&MessageId<'_>>) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn hand_out(value: &Value<'_>) {
     match value {
         Value::String(text) => {

@@ -1,13 +1,15 @@
-//! When a sender is ready, and how connections end that say no good-bye.
+//! When a sender is ready, what comes before its answer, and how connections end that say no good-bye.
 
 mod support;
 
 use std::time::Duration;
 
-use amqp10::codec::{Channel, Close, FrameType, Open, ProtocolHeader, encode_frame};
+use amqp10::codec::{
+    Attach, Begin, Channel, Close, FrameType, Handle, Open, ProtocolHeader, Role, TransferNumber, encode_frame,
+};
 use amqp10::{
     Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, ServerBuilder, ServerStream,
-    SessionError,
+    SessionConfig, SessionError, Source,
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
@@ -111,4 +113,22 @@ async fn what_is_asked_for_too_late_fails_for_the_reason_that_the_peer_told() {
     ours.ended().await;
     let refused = ours.receiver("node").attach().await.unwrap_err();
     assert_eq!(refused.remote_error(), Some(&error), "{refused}");
+}
+
+#[tokio::test]
+async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+    let attach = Attach { source: Some(Source::at("queue")), ..Attach::new("link", Handle(0), Role::Receiver) };
+    encode_frame(FrameType::Amqp, Channel(0), &Open::new("hasty"), &mut wire);
+    encode_frame(FrameType::Amqp, Channel(0), &Begin::new(TransferNumber(0), 10, 10), &mut wire);
+    encode_frame(FrameType::Amqp, Channel(0), &attach, &mut wire);
+    theirs.write_all(&wire).await.unwrap();
+    let pending = ServerStream::new(ours).open(ServerBuilder::new()).await.unwrap();
+    let settings = pending.settings();
+    let server = pending.accept(settings).await.unwrap();
+    let session = server.next_session().await.unwrap().accept(SessionConfig::default()).await.unwrap();
+    let link = tokio::time::timeout(Duration::from_secs(5), session.next_link()).await.unwrap().unwrap();
+    assert_eq!(link.attach().name.as_str(), "link");
+    link.accept_sender().await.unwrap();
 }

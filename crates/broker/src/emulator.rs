@@ -117,6 +117,14 @@ impl Emulator {
     pub fn publish_message(&self, message: &Message) -> Result<(), QueueFull> {
         let mut octets = Vec::new();
         message.encode(&mut octets);
+        self.publish_octets(octets)
+    }
+
+    /// Puts octets into every group that are delivered as a message, even if they are none: to see what a client makes of that.
+    ///
+    /// # Errors
+    /// When the queue of a group is full.
+    pub fn publish_octets(&self, octets: impl Into<Bytes>) -> Result<(), QueueFull> {
         self.service.publish(&octets.into())
     }
 

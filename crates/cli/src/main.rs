@@ -1,4 +1,4 @@
-//! The `amqp10` command.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod exit;

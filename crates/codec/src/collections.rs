@@ -217,7 +217,7 @@ impl Map<'_> {
 impl<'a> Iterator for ListIter<'a> {
     type Item = Result<Value<'a>, DecodeError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let Some(left) = self.left.checked_sub(1) else {
             let end = self.reader.finish();
@@ -236,7 +236,7 @@ impl<'a> Iterator for ListIter<'a> {
 impl<'a> Iterator for MapIter<'a> {
     type Item = Result<(Value<'a>, Value<'a>), DecodeError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let key = match self.0.next()? {
             Ok(key) => key,

@@ -127,6 +127,7 @@ impl<'a> ListReader<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     fn skip_left(mut self) -> Result<(), DecodeError> {
         while let Some(left) = self.left.checked_sub(1) {
             self.left = left;

@@ -160,7 +160,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips the next value without looking inside: sizes are trusted no further than the input reaches.
+    #[inline]
     pub fn skip(&mut self) -> Result<(), DecodeError> {
+        let found = self.peek()?;
+        if found == code::DESCRIBED {
+            return self.skip_described();
+        }
+        self.octet()?;
+        self.skip_data(found)
+    }
+
+    #[inline(never)]
+    fn skip_described(&mut self) -> Result<(), DecodeError> {
         // A described value is two values in a row, so no recursion is needed: one bit for each described value that is
         // open tells whether the second one is still to come.
         let mut to_come = 0_u64;

@@ -34,7 +34,7 @@ impl DeliveryTag {
     ///
     /// # Errors
     /// If there are more than 32 of them.
-    #[inline]
+    #[inline(always)]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
         let len = u8::try_from(octets.len()).map_err(|_| InvalidDeliveryTag)?;
         if octets.len() > Self::MAX {
@@ -68,8 +68,11 @@ impl From<u64> for DeliveryTag {
 }
 
 impl core::hash::Hash for DeliveryTag {
+    #[inline]
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        self.as_slice().hash(state);
+        state.write_u8(self.len);
+        let words = self.words.iter().take(usize::from(self.len).div_ceil(8));
+        words.for_each(|word| state.write_u64(u64::from_ne_bytes(*word)));
     }
 }
 

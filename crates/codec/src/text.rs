@@ -201,22 +201,30 @@ impl<'a> Decode<'a> for &'a [u8] {
 }
 
 impl<'a> Decode<'a> for &'a str {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let octets = match constructor {
             code::STR8 => reader.variable(false)?,
             code::STR32 => reader.variable(true)?,
             _ => return Err(reader.unexpected("string", constructor)),
         };
-        core::str::from_utf8(octets).map_err(|e| {
-            let start = reader.offset().saturating_sub(octets.len());
-            DecodeError::new(DecodeErrorKind::InvalidUtf8, start.saturating_add(e.valid_up_to()))
-        })
+        match core::str::from_utf8(octets) {
+            Ok(text) => Ok(text),
+            Err(_) => Err(invalid_utf8(octets, reader.offset())),
+        }
     }
 }
 
+/// An error about octets that are not UTF-8 and end at `end`.
+#[cold]
+fn invalid_utf8(octets: &[u8], end: usize) -> DecodeError {
+    let valid = core::str::from_utf8(octets).map_or_else(|error| error.valid_up_to(), str::len);
+    let start = end.saturating_sub(octets.len());
+    DecodeError::new(DecodeErrorKind::InvalidUtf8, start.saturating_add(valid))
+}
+
 impl<'a> Decode<'a> for Str<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self(Cow::Borrowed(<&str>::decode_data(constructor, reader)?)))
     }

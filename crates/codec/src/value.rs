@@ -178,7 +178,30 @@ impl Value<'_> {
     }
 }
 
+impl<'a> Value<'a> {
+    /// Decodes a value of any type; returns it and what stands behind it.
+    #[inline(never)]
+    fn decode_other(mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
+        let constructor = reader.octet()?;
+        let value = Self::decode_data(constructor, &mut reader)?;
+        Ok((value, reader))
+    }
+}
+
 impl<'a> Decode<'a> for Value<'a> {
+    #[inline(always)]
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        // Most keys and values are short strings.
+        if let [code::STR8, ..] = reader.rest() {
+            let constructor = reader.octet()?;
+            return Str::decode_data(constructor, reader).map(Self::String);
+        }
+        // By value, so that the caller's reader can stay in registers.
+        let (value, rest) = Self::decode_other(reader.clone())?;
+        *reader = rest;
+        Ok(value)
+    }
+
     fn decode_data(constructor: u8, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         fn of<'a, T: Decode<'a>>(c: u8, r: &mut Reader<'a>) -> Result<T, DecodeError> {
             T::decode_data(c, r)

@@ -77,11 +77,18 @@ impl Credit {
         self.drain = true;
     }
 
-    /// The peer has used up its credit, by sending or by giving it back.
-    pub(crate) fn finish_drain(&mut self) {
-        self.drain = false;
-        self.left = 0;
-        self.tolerated = 0;
+    /// The peer has given back `credit` of what it had, without sending.
+    pub(crate) fn give_back(&mut self, credit: u32) {
+        self.left = self.left.saturating_sub(credit);
+        self.tolerated = self.tolerated.saturating_sub(credit);
+    }
+
+    /// Ends a drain if the peer has used up its credit, by sending or by giving it back. Returns whether it has.
+    #[inline]
+    pub(crate) fn finish_drain(&mut self) -> bool {
+        let finished = self.drain && self.left == 0 && self.wanted.is_none();
+        self.drain &= !finished;
+        finished
     }
 
     /// The credit to announce now, if it is worth a flow. A link that holds too many octets grants nothing more.

@@ -3,23 +3,17 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Attach, Begin, Channel, DecodeError, Detach, Disposition, End as EndFrame, Error, Flow, Frame, FrameType,
-    IntoOwned, MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, SenderSettleMode, Transfer,
-    next_frame,
+    Attach, Begin, Channel, DecodeError, Detach, End as EndFrame, Error, ErrorCondition, Frame, FrameType, IntoOwned,
+    MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, next_frame,
 };
 use bytes::{Bytes, BytesMut};
 
+use crate::SessionConfig;
 use crate::connection::Connection;
-use crate::deliveries::{Delivery, DeliveryKey, Incoming, Payload};
-use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
-use crate::link::UnsettledIn;
+use crate::event::{ConnectionEnd, Ended, Event, SessionEvent};
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
-
-/// Transfers without payload that one delivery may have.
-const MAX_EMPTY_TRANSFERS: u32 = 64;
 
 /// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
 const MIN_IDLE_TIME_OUT: u32 = 10;
@@ -68,29 +62,54 @@ impl Connection {
     }
 
     /// Handles frames that are whole and whose headers are legal.
-    fn handle_frames(&mut self, mut frames: Bytes) {
-        while let Ok(Some(frame)) = next_frame(&frames, u32::MAX) {
+    fn handle_frames(&mut self, frames: Bytes) {
+        let mut at = 0_usize;
+        while let Ok(Some(frame)) = next_frame(frames.get(at..).unwrap_or(&[]), u32::MAX) {
             if self.state.waits_for_our_open() {
-                return self.keep_early(frames);
+                return self.keep_early(frames.get(at..).unwrap_or(&[]));
             }
-            self.handle_frame(&frames, frame);
+            self.handle_frame(&frames, at, frame);
             if self.state.is_over() {
                 return;
             }
-            let size = frame.header.size as usize;
-            frames = frames.slice(size..);
+            at = at.saturating_add(frame.header.size as usize);
         }
     }
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
-    fn keep_early(&mut self, frames: Bytes) {
-        let held = self.early.iter().fold(frames.len(), |sum, frames| sum.saturating_add(frames.len()));
-        if held > MAX_EARLY_OCTETS {
-            self.early.clear();
-            return self.violation(Violation::EarlyFrames, None, None);
+    fn keep_early(&mut self, frames: &[u8]) {
+        if self.may_keep(frames) {
+            // A copy, so that a few octets do not pin a large buffer.
+            self.early.push(Bytes::copy_from_slice(frames));
         }
-        // A copy, so that a few octets do not pin a large buffer.
-        self.early.push(Bytes::copy_from_slice(&frames));
+    }
+
+    /// The same holds for frames of a session whose begin was not answered. §2.5.5
+    fn keep_early_in_session(&mut self, key: Key, frame: &[u8]) {
+        if self.may_keep(frame)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.early.push(Bytes::copy_from_slice(frame));
+        }
+    }
+
+    fn may_keep(&mut self, frames: &[u8]) -> bool {
+        let in_sessions = self.sessions.iter().flat_map(|(_, session)| &session.early);
+        let held = self.early.iter().chain(in_sessions).fold(frames.len(), |sum, kept| sum.saturating_add(kept.len()));
+        if held > MAX_EARLY_OCTETS {
+            self.violation(Violation::EarlyFrames, None, None);
+        }
+        held <= MAX_EARLY_OCTETS
+    }
+
+    /// Our begin is out: handles what came before.
+    pub(crate) fn handle_early_in_session(&mut self, key: Key) {
+        let early = self.sessions.get_mut(key).map(|session| std::mem::take(&mut session.early));
+        for frame in early.unwrap_or_default() {
+            if !self.state.is_over() {
+                self.handle_frames(frame);
+            }
+        }
     }
 
     /// Our open is out: handles what came before.
@@ -134,7 +153,8 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, octets: &Bytes, frame: Frame<'_>) {
+    /// Handles the frame that stands at `at` of `octets`.
+    fn handle_frame(&mut self, octets: &Bytes, at: usize, frame: Frame<'_>) {
         if frame.header.frame_type != FrameType::Amqp {
             self.violation(Violation::SaslFrame, None, None);
             return;
@@ -170,24 +190,28 @@ impl Connection {
             return self.violation(Violation::ChannelMax, None, None);
         }
         let body = usize::from(frame.header.body_offset);
+        let end = at.saturating_add(frame.header.size as usize);
+        let whole = octets.get(at..end).unwrap_or_default();
         match performative {
             Performative::Open(open) => self.handle_open(channel, *open),
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin),
             Performative::Transfer(transfer) => {
-                let start = body.saturating_add(reader.offset());
-                let payload = octets.slice(start..frame.header.size as usize);
-                self.in_session(channel, "transfer", |this, key| this.handle_transfer(key, &transfer, payload));
+                let start = at.saturating_add(body).saturating_add(reader.offset());
+                let payload = octets.slice(start..end);
+                self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &transfer, payload));
             }
-            Performative::Flow(flow) => self.in_session(channel, "flow", |this, key| this.handle_flow(key, flow)),
+            Performative::Flow(flow) => {
+                self.in_session(channel, "flow", whole, |this, key| this.handle_flow(key, flow));
+            }
             Performative::Disposition(disposition) => {
-                self.in_session(channel, "disposition", |this, key| this.handle_disposition(key, disposition));
+                self.in_session(channel, "disposition", whole, |this, key| this.handle_disposition(key, disposition));
             }
             Performative::Attach(attach) => {
-                self.in_session(channel, "attach", |this, key| this.handle_attach(key, &attach));
+                self.in_session(channel, "attach", whole, |this, key| this.handle_attach(key, &attach));
             }
             Performative::Detach(detach) => {
-                self.in_session(channel, "detach", |this, key| this.handle_detach(key, detach));
+                self.in_session(channel, "detach", whole, |this, key| this.handle_detach(key, detach));
             }
             Performative::End(end) => self.handle_end(channel, end),
         }
@@ -229,7 +253,10 @@ impl Connection {
             ConnectionEnd::Remote(error.into_owned())
         };
         if self.state.sent < Stage::Close {
-            self.close(None);
+            for key in self.sessions.keys() {
+                self.flush_dispositions(key);
+            }
+            self.send_close(None);
         }
         self.finish(end);
     }
@@ -259,7 +286,7 @@ impl Connection {
     }
 
     /// Hands a frame to the session of its channel, unless it is to be discarded.
-    fn in_session(&mut self, channel: Channel, name: &'static str, handle: impl FnOnce(&mut Self, Key)) {
+    fn in_session(&mut self, channel: Channel, name: &'static str, frame: &[u8], handle: impl FnOnce(&mut Self, Key)) {
         let Some(key) = self.by_remote_channel(channel) else {
             return self.violation(Violation::UnmappedChannel(name), None, None);
         };
@@ -267,6 +294,7 @@ impl Connection {
             return;
         };
         match session.state.receive(name) {
+            Ok(true) if session.state == SessionState::BeginReceived => self.keep_early_in_session(key, frame),
             Ok(true) => handle(self, key),
             Ok(false) => {}
             Err(violation) => self.violation(violation, Some(key), None),
@@ -285,14 +313,15 @@ impl Connection {
         let ended = match session.state {
             SessionState::EndSent | SessionState::Discarding => Ended::Local,
             SessionState::BeginReceived => {
-                let _ = self.accept_begin(SessionId(key), Default::default());
-                self.events.pop_back();
+                // So that the peer sees both. Without a channel left it sees neither.
+                let _ = self.answer_begin(key, SessionConfig::default());
                 Ended::Remote(end.error.into_owned())
             }
             _ => Ended::Remote(end.error.into_owned()),
         };
         if matches!(ended, Ended::Remote(_)) {
-            self.end(SessionId(key), None);
+            self.flush_dispositions(key);
+            self.send_end(key, None, SessionState::EndSent);
         }
         self.end_links(key, &Ended::Below);
         self.tell_ended(key, ended);
@@ -311,27 +340,23 @@ impl Connection {
             return self.violation(Violation::InitialDeliveryCount, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let found = self.find_link(&attach.name, ours);
-        let Some(key) = found else {
-            return self.incoming_attach(session, attach);
-        };
-        let Some(link) = self.links.get_mut(key) else {
-            return;
-        };
-        if link.session == session && link.remote_handle.is_none() && link.handle.is_some() {
+        let answered = self.find_link(&attach.name, ours, |link| {
+            link.session == session && link.remote_handle.is_none() && link.handle.is_some()
+        });
+        if let Some(key) = answered {
             return self.answered_attach(session, key, attach);
         }
-        // Somebody attaches what is attached already: the older link is stolen. §2.6.1
-        let text = "the link was attached anew";
-        let stolen = Error::new(amqp10_codec::ErrorCondition::STOLEN, text);
-        let was_ours = link.state.is_alive();
-        if was_ours {
-            self.detach(LinkId(key), false, Some(stolen.clone()));
-            if let Some(link) = self.links.get_mut(key) {
-                link.name = "".into();
-            }
+        if let Some(key) = self.find_link(&attach.name, ours, |link| link.state.is_alive()) {
+            self.stolen(key);
         }
         self.incoming_attach(session, attach);
+    }
+
+    /// The peer attached what is attached already: the older link is closed. §2.6.1
+    fn stolen(&mut self, key: Key) {
+        let stolen = Error::new(ErrorCondition::STOLEN, "the link was attached anew");
+        self.detach(LinkId(key), true, Some(stolen.clone()));
+        self.tell_detached(key, true, Ended::Remote(Some(stolen)));
     }
 
     /// The peer answered our attach.
@@ -370,294 +395,12 @@ impl Connection {
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {
             // Not answered yet: attach, then detach, so that the peer sees both. §2.6.3
-            let refusal = Error::new(amqp10_codec::ErrorCondition::DETACH_FORCED, "detached by the peer");
+            let refusal = Error::new(ErrorCondition::DETACH_FORCED, "detached by the peer");
             let _ = self.refuse_attach(LinkId(key), refusal);
         } else {
-            self.flush_session(session);
+            self.flush_dispositions(session);
             self.send_detach(key, detach.closed, None);
         }
         self.detached(key, detach.closed, Ended::Remote(error));
-    }
-
-    fn handle_flow(&mut self, key: Key, flow: Flow<'_>) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        if flow.next_incoming_id.is_none() && session.answered {
-            return self.violation(Violation::NextIncomingId, Some(key), None);
-        }
-        let Some(handle) = flow.handle else {
-            if flow.delivery_count.is_some() || flow.link_credit.is_some() || flow.drain {
-                return self.violation(Violation::FlowWithoutHandle, Some(key), None);
-            }
-            session.receive_flow(&flow);
-            return;
-        };
-        session.receive_flow(&flow);
-        let Some(link_key) = session.by_remote_handle(handle) else {
-            return self.violation(Violation::UnattachedHandle("flow"), Some(key), None);
-        };
-        let Some(link) = self.links.get_mut(link_key) else {
-            return;
-        };
-        // A receiver may grant credit right behind its attach; that is told once the link is attached. §2.6.7
-        let early = link.state == LinkState::AttachReceived && link.role() == Role::Sender;
-        if !link.state.is_attached() && !early {
-            return;
-        }
-        let id = LinkId(link_key);
-        let mut told = Vec::new();
-        let mut drained = false;
-        if let Some(end) = link.receiver() {
-            end.available = flow.available;
-            if let Some(count) = flow.delivery_count
-                && end.credit.is_draining()
-                && count.ahead_of(end.delivery_count) >= 0
-            {
-                let used = count.ahead_of(end.delivery_count).unsigned_abs();
-                if used >= end.credit.left() {
-                    end.delivery_count = count;
-                    end.credit.finish_drain();
-                    told.push(LinkEvent::Drained);
-                    drained = true;
-                }
-            }
-        } else if let Some(end) = link.sender() {
-            if let Some(credit) = flow.link_credit {
-                let before = end.credit.saturating_sub(end.waiting);
-                // Before our attach the peer cannot know a count.
-                let count = flow.delivery_count.filter(|_| !early);
-                let base = count.unwrap_or(end.initial_delivery_count);
-                let in_flight = end.delivery_count.ahead_of(base).max(0).unsigned_abs();
-                end.credit = credit.saturating_sub(in_flight);
-                if end.credit.saturating_sub(end.waiting) > before {
-                    told.push(LinkEvent::Sendable);
-                }
-                let resumes = !end.queue.is_empty() && !end.queued;
-                if resumes {
-                    end.queued = true;
-                    session.senders.push_back(link_key);
-                }
-            }
-            if flow.drain && !std::mem::replace(&mut end.drain, flow.drain) && end.credit > 0 {
-                told.push(LinkEvent::Drain);
-            } else if flow.drain && end.credit == 0 {
-                link.flow_due = true;
-            }
-            if let Some(end) = link.sender() {
-                end.drain = flow.drain && end.credit > 0;
-            }
-        }
-        link.flow_due |= flow.echo;
-        if early {
-            told.clear();
-        }
-        let wants_flow = link.flow_due || drained && link.receiver().is_some_and(|end| end.wants_flow());
-        if wants_flow && !early && !std::mem::replace(&mut link.flow_queued, true) {
-            session.flows.push_back(link_key);
-        }
-        if let Some(properties) = flow.properties {
-            told.push(LinkEvent::Properties(properties.into_owned()));
-        }
-        self.events.extend(told.into_iter().map(|event| Event::Link(id, event)));
-    }
-
-    fn handle_disposition(&mut self, key: Key, disposition: Disposition<'_>) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let (first, last) = (disposition.first, disposition.last.unwrap_or(disposition.first));
-        if last.precedes(first) {
-            return self.violation(Violation::DispositionRange, Some(key), None);
-        }
-        let state = disposition.state.into_owned();
-        match disposition.role {
-            // The peer speaks of what it has received from us.
-            Role::Receiver => {
-                for entry in session.outgoing.range(first, last) {
-                    let Some(link) = self.links.get_mut(entry.link) else {
-                        continue;
-                    };
-                    let Some(end) = link.sender() else { continue };
-                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
-                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
-                    }
-                    if disposition.settled {
-                        end.forget(entry.delivery);
-                        session.outgoing.remove(entry.id);
-                    }
-                }
-            }
-            // The peer speaks of what it has sent to us.
-            Role::Sender if disposition.settled => {
-                for entry in session.incoming.range(first, last) {
-                    let Some(link) = self.links.get_mut(entry.link) else {
-                        continue;
-                    };
-                    let Some(end) = link.receiver() else { continue };
-                    let Some(unsettled) = end.unsettled.get(entry.delivery) else {
-                        continue;
-                    };
-                    if !unsettled.complete {
-                        // It is settled, but the rest of it still comes.
-                        if let Some(incoming) = &mut end.incoming {
-                            incoming.settled = true;
-                        }
-                        continue;
-                    }
-                    end.forget(entry.delivery);
-                    session.incoming.remove(entry.id);
-                    end.credit.make_room(Replenish::Settled);
-                    if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
-                        session.flows.push_back(entry.link);
-                    }
-                }
-            }
-            Role::Sender => {}
-        }
-    }
-
-    fn handle_transfer(&mut self, session_key: Key, transfer: &Transfer<'_>, payload: Bytes) {
-        let Some(session) = self.sessions.get_mut(session_key) else {
-            return;
-        };
-        if !session.receive_transfer() {
-            return self.violation(Violation::WindowViolation, Some(session_key), None);
-        }
-        let Some(key) = session.by_remote_handle(transfer.handle) else {
-            return self.violation(Violation::UnattachedHandle("transfer"), Some(session_key), None);
-        };
-        let Some(link) = self.links.get_mut(key) else {
-            return;
-        };
-        match link.state {
-            LinkState::Attached => {}
-            LinkState::AttachReceived | LinkState::Refused => {
-                return self.violation(Violation::TransferLimitExceeded, Some(session_key), Some(key));
-            }
-            // It may have crossed our detach.
-            _ => return,
-        }
-        let snd_settle_mode = link.snd_settle_mode;
-        let rcv_settle_mode = transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode);
-        let Some(end) = link.receiver() else {
-            return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
-        };
-        let check = || -> Result<bool, Violation> {
-            let incoming = match &mut end.incoming {
-                Some(incoming) => {
-                    if transfer.delivery_id.is_some_and(|id| id != incoming.id) {
-                        return Err(Violation::ChangedInDelivery("delivery-id"));
-                    }
-                    if transfer.delivery_tag.is_some_and(|tag| tag != incoming.tag) {
-                        return Err(Violation::ChangedInDelivery("delivery-tag"));
-                    }
-                    if transfer.message_format.is_some_and(|format| format != incoming.message_format) {
-                        return Err(Violation::ChangedInDelivery("message-format"));
-                    }
-                    incoming
-                }
-                place @ None => {
-                    let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
-                    let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
-                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
-                        || !session.incoming.admits(id)
-                    {
-                        return Err(Violation::DeliveryId);
-                    }
-                    if end.tags.contains_key(&tag) {
-                        return Err(Violation::DuplicateTag);
-                    }
-                    end.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
-                    end.delivery_count = end.delivery_count.next();
-                    session.next_incoming_delivery = Some(id.next());
-                    let delivery = end.unsettled.insert(UnsettledIn {
-                        id: Some(id),
-                        tag,
-                        state: None,
-                        mode: rcv_settle_mode,
-                        complete: false,
-                    });
-                    end.tags.insert(tag, delivery);
-                    session.incoming.push(id, key, delivery);
-                    place.insert(Incoming {
-                        key: delivery,
-                        id,
-                        tag,
-                        message_format: transfer.message_format.unwrap_or_default(),
-                        settled: snd_settle_mode == SenderSettleMode::Settled,
-                        payload: Payload::new(Bytes::new()),
-                        octets: 0,
-                        empty_transfers: 0,
-                        started: false,
-                        told: false,
-                    })
-                }
-            };
-            incoming.settled |= transfer.settled == Some(true);
-            if transfer.aborted {
-                return Ok(true);
-            }
-            if payload.is_empty() && transfer.more {
-                incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
-                if incoming.empty_transfers > MAX_EMPTY_TRANSFERS {
-                    return Err(Violation::EmptyTransfers);
-                }
-            }
-            incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
-            if end.max_message_size.is_some_and(|limit| incoming.octets > limit) {
-                return Err(Violation::MessageSizeExceeded);
-            }
-            end.held = end.held.saturating_add(payload.len());
-            session.held = session.held.saturating_add(payload.len());
-            incoming.payload.push(payload);
-            if transfer.more && !incoming.told {
-                let delivery = DeliveryKey { link: key, delivery: incoming.key };
-                let id = LinkId(key);
-                if !std::mem::replace(&mut incoming.started, true) {
-                    self.events.push_back(Event::Link(id, LinkEvent::DeliveryStarted(delivery)));
-                }
-                self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));
-                incoming.told = true;
-            }
-            Ok(!transfer.more)
-        };
-        match check() {
-            Ok(false) => return,
-            Ok(true) => {}
-            Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
-        }
-        let Some(incoming) = end.incoming.take() else {
-            return;
-        };
-        if transfer.aborted || incoming.settled {
-            end.forget(incoming.key);
-            session.incoming.remove(incoming.id);
-        } else if let Some(unsettled) = end.unsettled.get_mut(incoming.key) {
-            unsettled.complete = true;
-        }
-        let delivery = DeliveryKey { link: key, delivery: incoming.key };
-        if transfer.aborted {
-            let octets = incoming.payload.len();
-            end.held = end.held.saturating_sub(octets);
-            session.release_octets(octets);
-            end.credit.make_room_now();
-            self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
-        } else {
-            end.ready.push_back(Delivery {
-                key: delivery,
-                tag: incoming.tag,
-                message_format: incoming.message_format,
-                settled: incoming.settled,
-                payload: incoming.payload,
-            });
-            if !std::mem::replace(&mut end.ready_told, true) {
-                self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
-            }
-        }
-        if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
-            session.flows.push_back(key);
-        }
     }
 }

@@ -10,20 +10,25 @@
 )]
 #![doc = include_str!("../README.md")]
 
+mod commands;
 mod config;
 mod connection;
+mod control;
 mod credit;
 mod deliveries;
+mod ending;
 mod event;
 mod input;
 mod link;
 mod output;
+mod receive;
 mod receiver;
 mod send;
 mod sender;
 mod session;
 mod slots;
 mod state;
+mod tags;
 mod timer;
 mod violation;
 

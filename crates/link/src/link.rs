@@ -1,6 +1,6 @@
 //! One end of a link. §2.6
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
@@ -12,6 +12,7 @@ use crate::credit::Credit;
 use crate::deliveries::Incoming;
 use crate::slots::{Key, Slots};
 use crate::state::LinkState;
+use crate::tags::Tags;
 use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender, as it last said.
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Slots<UnsettledIn>,
-    pub(crate) tags: HashMap<DeliveryTag, Key>,
+    pub(crate) tags: Tags,
 }
 
 /// A delivery that came in and is unsettled.
@@ -80,7 +81,10 @@ pub(crate) struct SenderEnd {
     pub(crate) delivery_count: SequenceNo,
     /// How many more deliveries may be started on the wire.
     pub(crate) credit: u32,
+    /// The peer wants its credit used up, and has not been told that it is.
     pub(crate) drain: bool,
+    /// The application has nothing more to send for that.
+    pub(crate) drained: bool,
     pub(crate) available: u32,
     pub(crate) max_message_size: Option<u64>,
     /// Deliveries that have not left completely.
@@ -91,7 +95,7 @@ pub(crate) struct SenderEnd {
     pub(crate) queued: bool,
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
     pub(crate) unsettled: Slots<UnsettledOut>,
-    pub(crate) tags: HashMap<DeliveryTag, Key>,
+    pub(crate) tags: Tags,
     pub(crate) next_tag: u64,
     outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
@@ -284,6 +288,8 @@ impl Link {
                 flow.delivery_count = Some(receiver.delivery_count);
                 flow.link_credit = Some(receiver.credit.left());
                 flow.drain = receiver.credit.is_draining();
+                // A sender without credit has nothing to drain, and might say nothing.
+                flow.echo = flow.drain && receiver.credit.left() == 0;
             }
             End::Sender(sender) => {
                 if !forced {
@@ -316,7 +322,7 @@ impl ReceiverEnd {
             held: 0,
             available: None,
             unsettled: Slots::default(),
-            tags: HashMap::new(),
+            tags: Tags::default(),
         };
         for delivery in terminus.unsettled {
             let key = end.unsettled.insert(UnsettledIn {
@@ -360,13 +366,14 @@ impl SenderEnd {
             delivery_count: config.initial_delivery_count,
             credit: 0,
             drain: false,
+            drained: false,
             available: 0,
             max_message_size: None,
             queue: VecDeque::new(),
             waiting: 0,
             queued: false,
             unsettled: Slots::default(),
-            tags: HashMap::new(),
+            tags: Tags::default(),
             next_tag: 0,
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
@@ -377,6 +384,18 @@ impl SenderEnd {
             end.tags.insert(delivery.tag, key);
         }
         end
+    }
+
+    /// Uses up what is left of the credit if the peer wants it and nothing stands before. Returns whether that is to be told.
+    pub(crate) fn finish_drain(&mut self) -> bool {
+        let between_deliveries = self.queue.front().is_none_or(|next| next.id.is_none());
+        let nothing_more = self.credit == 0 || (self.drained && self.queue.is_empty());
+        if !self.drain || !between_deliveries || !nothing_more {
+            return false;
+        }
+        self.delivery_count = self.delivery_count.plus(self.credit);
+        (self.credit, self.drained) = (0, false);
+        true
     }
 
     /// Forgets a delivery that is settled, or has left settled.

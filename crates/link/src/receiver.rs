@@ -187,13 +187,14 @@ impl Receiver<'_> {
             return Err(SettleError::Incomplete);
         }
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
-        session.settle(Role::Receiver, id, settles_now, Some(state.clone()));
         if settles_now {
+            session.settle(Role::Receiver, id, true, Some(state));
             end.forget(key.delivery);
             session.incoming.remove(id);
             end.credit.make_room(Replenish::Settled);
             self.touch();
         } else {
+            session.settle(Role::Receiver, id, false, Some(state.clone()));
             delivery.state = Some(Box::new(state));
         }
         Ok(())

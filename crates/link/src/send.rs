@@ -12,7 +12,7 @@ use crate::Outcome;
 use crate::connection::Connection;
 use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
-use crate::link::{End, Link};
+use crate::link::{End, Link, SenderEnd};
 use crate::output::Output;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
@@ -94,9 +94,9 @@ impl Connection {
         false
     }
 
-    fn send_transfer_of(&mut self, key: Key, out: &mut Output) -> bool {
+    fn send_transfer_of(&mut self, session_key: Key, out: &mut Output) -> bool {
         let limit = self.peer_max_frame as usize;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get_mut(session_key) else {
             return false;
         };
         let Some(channel) = session.channel.filter(|_| session.state.may_send()) else {
@@ -113,6 +113,13 @@ impl Connection {
                 continue;
             };
             let sent = send_transfer(session, key, link, channel, limit, out);
+            let drained = sent.frame && link.sender().is_some_and(SenderEnd::finish_drain);
+            if drained {
+                link.flow_due = true;
+                if !std::mem::replace(&mut link.flow_queued, true) {
+                    session.flows.push_back(key);
+                }
+            }
             if let End::Sender(sender) = &mut link.end {
                 // A link that is stopped by credit or by unfinished writing gets its turn back when that changes.
                 let more = sender
@@ -129,6 +136,10 @@ impl Connection {
                     self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
+            if drained {
+                self.send_session_frames(session_key, out);
+                return true;
+            }
             if sent.frame {
                 return true;
             }
@@ -136,15 +147,23 @@ impl Connection {
         false
     }
 
-    /// Sends what is queued in a session before a frame that ends part of it.
+    /// Sends what is queued in a session before a frame of ours that ends part of it.
     pub(crate) fn flush_session(&mut self, key: Key) {
-        if !self.state.may_send() {
-            return;
+        self.flush_dispositions(key);
+        if self.state.may_send() {
+            let mut control = std::mem::take(&mut self.control);
+            while self.send_transfer_of(key, &mut control) {}
+            self.control = control;
         }
-        let mut control = std::mem::take(&mut self.control);
-        self.send_session_frames(key, &mut control);
-        while self.send_transfer_of(key, &mut control) {}
-        self.control = control;
+    }
+
+    /// Sends what was settled before the answer to a frame of the peer that ends part of a session.
+    pub(crate) fn flush_dispositions(&mut self, key: Key) {
+        if self.state.may_send() {
+            let mut control = std::mem::take(&mut self.control);
+            self.send_session_frames(key, &mut control);
+            self.control = control;
+        }
     }
 
     pub(crate) fn flush_sessions(&mut self) {

@@ -217,9 +217,8 @@ impl Sender<'_> {
         let Some(end) = self.link.sender() else {
             return;
         };
-        if end.drain && end.queue.is_empty() {
-            end.delivery_count = end.delivery_count.plus(end.credit);
-            end.credit = 0;
+        end.drained = end.drain;
+        if end.finish_drain() {
             self.send_flow();
         }
     }

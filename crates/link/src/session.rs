@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use amqp10_codec::{Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, Role, TransferNumber};
+use bytes::Bytes;
 
 use crate::SessionConfig;
 use crate::deliveries::Ledger;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     /// Unsettled deliveries that went out.
     pub(crate) outgoing: Ledger,
 
+    /// Frames that came before our begin was out; nothing may be answered until it is.
+    pub(crate) early: Vec<Bytes>,
     /// A flow is wanted even if no link has one.
     pub(crate) flow_due: bool,
     /// Links that want a flow.
@@ -96,6 +99,7 @@ impl Session {
             remote_handles: RemoteHandles::default(),
             incoming: Ledger::default(),
             outgoing: Ledger::default(),
+            early: Vec::new(),
             flow_due: false,
             flows: VecDeque::new(),
             senders: VecDeque::new(),

@@ -95,7 +95,7 @@ impl<T> Slots<T> {
         }
     }
 
-    #[cfg(test)]
+    /// How many things are held.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

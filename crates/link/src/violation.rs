@@ -31,7 +31,7 @@ pub enum Violation {
     ConnectionState(&'static str),
     /// An open or close on another channel than 0. §2.4.1
     OpenChannel,
-    /// More octets behind the open than are kept until it is answered. §2.4.2
+    /// More octets behind the peer's open or begin than are kept until that is answered. §2.4.2
     EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
@@ -59,8 +59,6 @@ pub enum Violation {
     HandleInUse,
     /// A handle that is not attached. §2.6.2
     UnattachedHandle(&'static str),
-    /// A link of the same name and direction is attached in this session. §2.6.1
-    LinkInUse,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
     /// A transfer from the receiver of a link. §2.7.5
@@ -108,7 +106,6 @@ impl Violation {
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::LinkInUse => ErrorCondition::RESOURCE_LOCKED,
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
@@ -139,7 +136,6 @@ impl Violation {
             | Self::FlowWithoutHandle
             | Self::HandleInUse
             | Self::UnattachedHandle(_)
-            | Self::LinkInUse
             | Self::TransferFromReceiver
             | Self::InitialDeliveryCount
             | Self::DispositionRange => Scope::Session,
@@ -170,7 +166,7 @@ impl fmt::Display for Violation {
                 write!(f, "{name} is not permitted in this state of the connection (§2.4.6)")
             }
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
-            Self::EarlyFrames => f.write_str("too much was sent before the open was answered (§2.4.2)"),
+            Self::EarlyFrames => f.write_str("too much was sent before an open or begin was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
             Self::IdleTimeOut => f.write_str("an idle-time-out below 10 ms cannot be kept up with (§2.4.5)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
@@ -188,7 +184,6 @@ impl fmt::Display for Violation {
             Self::UnattachedHandle(name) => {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
-            Self::LinkInUse => f.write_str("a link of this name and direction is attached already (§2.6.1)"),
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {

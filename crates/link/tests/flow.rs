@@ -5,7 +5,7 @@ mod support;
 use amqp10_codec::{DeliveryState, Flow, Handle, Role, SequenceNo, TransferNumber};
 use amqp10_link::{CreditMode, DeliveryKey, DeliveryStart, Event, LinkEvent, LinkId, Replenish, SendError};
 use bytes::Bytes;
-use support::scene::{Scene, receiving, sending, session_config};
+use support::scene::{CREDIT, Scene, receiving, sending, session_config};
 use support::script::*;
 use support::{Pair, Script, Wire, events};
 
@@ -371,4 +371,146 @@ fn h20_echo_asked_for_before_our_attach() {
     scene.peer.frames();
     scene.peer.engine.accept_attach(link, sending("new")).unwrap();
     assert_eq!(scene.peer.told(), ["0 attach new handle 3", "0 flow handle 3 count 0 credit 3"]);
+}
+
+#[test]
+fn h20_drain_on_an_empty_link() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let c = scene.c;
+        scene.peer.send(10, &draining(credit(7, 0, 5)));
+        assert_eq!(told(&mut scene), [LinkEvent::Sendable, LinkEvent::Drain]);
+        assert_eq!(scene.peer.told(), NOTHING);
+        let mut sender = scene.peer.engine.sender(c).unwrap();
+        assert!(sender.is_draining());
+        sender.drained();
+        assert_eq!(scene.peer.told(), ["0 flow handle 2 count 5 credit 0 drain"]);
+        let mut sender = scene.peer.engine.sender(c).unwrap();
+        assert!(!sender.is_draining());
+        sender.drained();
+        assert_eq!(scene.peer.told(), NOTHING);
+        assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit), "spent, not returned");
+
+        // Credit again after drain.
+        scene.peer.send(10, &credit(7, 5, 1));
+        assert_eq!(told(&mut scene), [LinkEvent::Sendable]);
+        send(&mut scene.peer, c);
+        assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1"]);
+        // And drain again, of nothing: an answer all the same.
+        scene.peer.send(10, &draining(credit(7, 6, 0)));
+        assert_eq!(told(&mut scene), []);
+        assert_eq!(scene.peer.told(), ["0 flow handle 2 count 6 credit 0 drain"]);
+    }
+}
+
+#[test]
+fn h20_drain_that_messages_use_up() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &draining(credit(7, 0, 2)));
+    scene.peer.events();
+    // The application never says that there is nothing more, because there is.
+    send(&mut scene.peer, c);
+    let last = begin(&mut scene.peer, c).unwrap();
+    scene.peer.engine.sender(c).unwrap().write(last, Bytes::from_static(b"a")).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1", "0 transfer handle 2 id 1 more of 1"]);
+    scene.peer.engine.sender(c).unwrap().finish(last).unwrap();
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 of 0", "0 flow handle 2 count 2 credit 0 drain"]);
+    assert!(!scene.peer.engine.sender(c).unwrap().is_draining());
+}
+
+#[test]
+fn h20_drain_with_messages_in_flight() {
+    for drained_before in [true, false] {
+        let mut scene = Scene::new(Wire::Whole);
+        let c = scene.c;
+        scene.peer.send(10, &Flow { incoming_window: 0, ..credit(7, 0, 5) });
+        for _ in 0..2 {
+            send(&mut scene.peer, c);
+        }
+        scene.peer.quiet();
+        scene.peer.send(10, &Flow { incoming_window: 0, ..draining(credit(7, 0, 5)) });
+        assert_eq!(told(&mut scene), [LinkEvent::Drain]);
+        if drained_before {
+            scene.peer.engine.sender(c).unwrap().drained();
+            assert_eq!(scene.peer.told(), NOTHING, "what was begun goes first");
+        }
+        // A repeated request is the same request.
+        scene.peer.send(10, &Flow { incoming_window: 2, ..draining(credit(7, 0, 5)) });
+        assert_eq!(told(&mut scene), []);
+        let mut frames = scene.peer.told();
+        if !drained_before {
+            scene.peer.engine.sender(c).unwrap().drained();
+            frames.extend(scene.peer.told());
+        }
+        let transfer = |id| format!("0 transfer handle 2 id {id} of 1");
+        assert_eq!(frames, [transfer(0), transfer(1), "0 flow handle 2 count 5 credit 0 drain".into()]);
+    }
+}
+
+#[test]
+fn h20_a_drain_that_deliveries_use_up_needs_no_flow() {
+    for aborted in [false, true] {
+        let mut scene = five();
+        let a = scene.a;
+        scene.peer.engine.receiver(a).unwrap().drain();
+        scene.peer.quiet();
+        for id in 0..4 {
+            scene.peer.deliver(10, 5, id, b"x");
+        }
+        scene.peer.transfer(10, &amqp10_codec::Transfer { more: true, ..first(5, 4) }, b"x");
+        assert!(!scene.peer.events().contains(&Event::Link(a, LinkEvent::Drained)), "it is still arriving");
+        scene.peer.transfer(10, &amqp10_codec::Transfer { aborted, ..next(5) }, b"x");
+        assert_eq!(scene.peer.events().last(), Some(&Event::Link(a, LinkEvent::Drained)));
+        scene.peer.send(10, &used_up(5));
+        assert_eq!(scene.peer.events(), []);
+    }
+}
+
+#[test]
+fn h20_a_drain_without_credit_is_answered_too() {
+    let mut scene = five();
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().set_credit(0);
+    scene.peer.engine.receiver(a).unwrap().drain();
+    // There is nothing that the peer would have to tell by itself, so it is asked.
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 0 drain echo"]);
+    scene.peer.send(10, &used_up(0));
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)]);
+}
+
+#[test]
+fn h20_automatic_credit_comes_back_after_drain() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    scene.peer.engine.receiver(a).unwrap().drain();
+    assert_eq!(scene.peer.told(), [format!("0 flow handle 0 count 0 credit {CREDIT} drain")]);
+    for id in 0..CREDIT {
+        scene.peer.deliver(10, 5, id, b"x");
+    }
+    assert_eq!(scene.peer.events().last(), Some(&Event::Link(a, LinkEvent::Drained)));
+    assert_eq!(scene.peer.told(), NOTHING, "all that is granted is held");
+    let mut receiver = scene.peer.engine.receiver(a).unwrap();
+    assert_eq!(std::iter::from_fn(|| receiver.next_delivery()).count(), CREDIT as usize);
+    assert_eq!(scene.peer.told().last().unwrap(), "0 flow handle 0 count 10 credit 10");
+}
+
+#[test]
+fn h20_a_sender_that_gives_credit_back_by_itself() {
+    let mut scene = Scene::new(Wire::Whole);
+    let a = scene.a;
+    scene.peer.send(10, &credit(5, 4, 6));
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), CREDIT - 4);
+    assert_eq!(scene.peer.told(), NOTHING);
+    scene.peer.send(10, &credit(5, 10, 0));
+    // Nothing is left, so there is new credit, counted from where the sender is.
+    assert_eq!(scene.peer.told(), ["0 flow handle 0 count 10 credit 10"]);
+    scene.peer.send(10, &credit(5, 3, 0));
+    assert_eq!(scene.peer.events(), []);
+    scene.peer.deliver(10, 5, 0, b"x");
+    assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::DeliveryComplete)]);
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 9, "a count that went back changes nothing");
+    // A sender's credit grants nothing.
+    scene.peer.send(10, &credit(5, 11, 1_000));
+    assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 9);
 }

@@ -456,14 +456,18 @@ fn h18_a_begin_right_behind_an_end() {
     let mut scene = Scene::new(Wire::Whole);
     scene.peer.octets(&[frame(10, &end()), frame(10, &begin()), frame(10, &sender("new", 5))].concat());
     let told = scene.peer.events();
-    let [.., Event::Session(session, SessionEvent::Incoming), Event::Link(link, LinkEvent::Incoming)] = told[..] else {
+    let [.., Event::Session(session, SessionEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+    scene.peer.engine.accept_begin(session, session_config()).unwrap();
+    let told = scene.peer.events();
+    let [Event::Session(begun, SessionEvent::Begun), Event::Link(link, LinkEvent::Incoming)] = told[..] else {
         panic!("{told:?}")
     };
-    scene.peer.engine.accept_begin(session, session_config()).unwrap();
+    assert_eq!(begun, session);
     scene.peer.engine.accept_attach(link, receiving("new")).unwrap();
     let told = scene.peer.told();
     assert_eq!(told[..3], ["0 end", "0 begin for 10", "0 attach new handle 0"]);
-    scene.session_two_works_besides(session, link);
+    assert_eq!(scene.peer.events(), [Event::Link(link, LinkEvent::Attached)]);
+    scene.session_two_works();
 }
 
 #[test]
@@ -476,15 +480,7 @@ fn h18_an_end_before_our_begin_is_answered_with_begin_and_end() {
     scene.peer.send(12, &end());
     assert_eq!(scene.peer.told(), ["2 begin for 12", "2 end"]);
     let told = scene.peer.events();
-    let [
-        Event::Link(link, LinkEvent::Incoming),
-        Event::Link(gone, LinkEvent::Detached { closed: false, end: Ended::Below }),
-        Event::Session(ended, SessionEvent::Ended(Ended::Remote(None))),
-    ] = told[..]
-    else {
-        panic!("{told:?}")
-    };
-    assert_eq!((ended, gone), (session, link));
+    assert_eq!(told, [Event::Session(session, SessionEvent::Ended(Ended::Remote(None)))]);
     assert_eq!(scene.peer.engine.accept_begin(session, session_config()), Err(CommandError::Gone));
     scene.session_two_works();
 }
@@ -608,11 +604,77 @@ fn a_session_ended_by_the_engine_takes_no_commands() {
     assert_eq!(scene.peer.told(), NOTHING);
 }
 
-impl Scene {
-    fn session_two_works_besides(&mut self, session: SessionId, link: LinkId) {
-        let begun = [Event::Session(session, SessionEvent::Begun), Event::Link(link, LinkEvent::Attached)];
-        assert_eq!(self.peer.events(), begun);
-        self.session_two_works();
+#[test]
+fn h18_frames_before_our_begin_wait_for_it() {
+    for wire in WIRES {
+        let mut peer = Script::server(config(), open());
+        peer.wire = wire;
+        let flow = Flow { next_incoming_id: None, ..credit(5, 0, 3) };
+        let frames = [
+            frame(10, &begin()),
+            frame(10, &sender("gone", 4)),
+            frame(10, &detach(4, true)),
+            frame(10, &receiver("kept", 5)),
+            frame(10, &flow),
+        ];
+        peer.octets(&frames.concat());
+        let told = peer.events();
+        let [Event::Session(session, SessionEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+        assert_eq!(peer.told(), NOTHING);
+        peer.engine.accept_begin(session, session_config()).unwrap();
+        let told = peer.events();
+        let [
+            Event::Session(_, SessionEvent::Begun),
+            Event::Link(gone, LinkEvent::Incoming),
+            Event::Link(detached, LinkEvent::Detached { closed: true, end: Ended::Remote(None) }),
+            Event::Link(kept, LinkEvent::Incoming),
+        ] = told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!(gone, detached);
+        assert_eq!(
+            peer.told(),
+            ["0 begin for 10", "0 attach gone handle 0 null", "0 detach handle 0 closed amqp:link:detach-forced"]
+        );
+        peer.engine.accept_attach(kept, sending("kept")).unwrap();
+        assert_eq!(peer.engine.sender(kept).unwrap().credit(), 3);
+    }
+}
+
+#[test]
+fn h18_frames_before_our_begin_are_bounded() {
+    let mut peer = Script::server(config(), open());
+    for channel in 10..12 {
+        peer.send(channel, &begin());
+        for _ in 0..1_000 {
+            peer.send(channel, &sender("link", 5));
+        }
+    }
+    assert_eq!(peer.told(), ["0 close amqp:resource-limit-exceeded"]);
+    let violation = amqp10_link::Violation::EarlyFrames;
+    let told = peer.events();
+    assert_eq!(told.last(), Some(&Event::Closed(amqp10_link::ConnectionEnd::Violation(violation))));
+}
+
+#[test]
+fn h18_nothing_is_begun_in_a_session_that_the_peer_has_ended() {
+    for closes in [false, true] {
+        let mut scene = Scene::new(Wire::Whole);
+        let peer = &mut scene.peer;
+        peer.deliver(10, 5, 0, b"x");
+        peer.send(10, &credit(7, 0, 5));
+        send(peer, scene.c, 1);
+        let mut receiver = peer.engine.receiver(scene.a).unwrap();
+        let key = receiver.next_delivery().unwrap().key;
+        receiver.settle(key, DeliveryState::Accepted, true).unwrap();
+        if closes {
+            peer.send(0, &close());
+        } else {
+            peer.send(10, &end());
+        }
+        let last = if closes { "0 close" } else { "0 end" };
+        assert_eq!(peer.told(), ["0 disposition receiver 0 settled", last]);
     }
 }
 

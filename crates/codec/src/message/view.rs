@@ -3,7 +3,8 @@ use core::fmt;
 use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, List, Map, Message, MessageBody, Properties, Reader, Value,
+    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, List, MAX_DEPTH, Map, Message, MessageBody, Properties,
+    Reader, Value,
 };
 
 /// A section of a message. §3.2
@@ -50,6 +51,7 @@ impl Section {
         (self as u64).saturating_add(Self::FIRST)
     }
 
+    #[inline]
     fn from_code(found: u64) -> Option<Self> {
         let at = usize::try_from(found.checked_sub(Self::FIRST)?).ok()?;
         Self::ALL.get(at).map(|(section, _)| *section)
@@ -71,6 +73,7 @@ impl Section {
     }
 
     /// Whether this section may stand behind `before`.
+    #[inline]
     fn may_follow(self, before: Option<Self>) -> bool {
         match before {
             None => true,
@@ -82,19 +85,35 @@ impl Section {
     }
 
     /// Takes the descriptor of a section.
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
+        // Nearly every descriptor on a wire is a number of one octet.
+        if let [code::DESCRIBED, code::SMALLULONG, number, ..] = *reader.rest() {
+            reader.take(3)?;
+            return Ok(Self::from_code(u64::from(number)));
+        }
+        // By value, so that the caller's reader can stay in registers.
+        let (section, rest) = Self::read_other(reader.clone())?;
+        *reader = rest;
+        Ok(section)
+    }
+
+    /// Takes any descriptor; returns the section and what stands behind it.
+    #[inline(never)]
+    fn read_other(mut reader: Reader<'_>) -> Result<(Option<Self>, Reader<'_>), DecodeError> {
         let constructor = reader.octet()?;
         if constructor != code::DESCRIBED {
             return Err(reader.unexpected("a section of a message", constructor));
         }
-        Ok(match reader.peek()? {
+        let section = match reader.peek()? {
             code::SMALLULONG | code::ULONG | code::ULONG0 => Self::from_code(reader.read()?),
             code::SYM8 | code::SYM32 => {
                 let name: crate::Symbol<'_> = reader.read()?;
                 Self::ALL.iter().find(|(_, known)| name == **known).map(|(section, _)| *section)
             }
             _ => None,
-        })
+        };
+        Ok((section, reader))
     }
 }
 
@@ -136,15 +155,12 @@ impl core::error::Error for MessageError {}
 /// errors; a message without a body, which §3.2 does not permit but peers send, has the body [`Body::Empty`].
 #[derive(Clone, Debug)]
 pub struct MessageView<'a> {
-    header: Option<Reader<'a>>,
-    delivery_annotations: Option<Reader<'a>>,
-    message_annotations: Option<Reader<'a>>,
-    properties: Option<Reader<'a>>,
-    application_properties: Option<Reader<'a>>,
-    /// The first section of the body, and everything behind it.
-    body: Option<(Section, Reader<'a>)>,
+    octets: &'a [u8],
+    /// Where the value of each section begins, of several ones the first; 0 if there is none.
+    starts: [usize; Section::ALL.len()],
+    /// The kind of the body's sections.
+    body: Option<Section>,
     body_count: u32,
-    footer: Option<Reader<'a>>,
 }
 
 /// The body of a message. §3.2
@@ -176,11 +192,13 @@ struct BodyIter<'a> {
 }
 
 impl<'a> BodyIter<'a> {
+    #[inline]
     fn next<T: Decode<'a>>(&mut self) -> Option<Result<T, MessageError>> {
         self.left = self.left.checked_sub(1)?;
+        let left = self.left;
         let mut read = || {
             let value = self.reader.read()?;
-            if self.left > 0 {
+            if left > 0 {
                 Section::read(&mut self.reader)?;
             }
             Ok(value)
@@ -196,6 +214,7 @@ impl<'a> BodyIter<'a> {
 impl<'a> Iterator for DataIter<'a> {
     type Item = Result<&'a [u8], MessageError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
     }
@@ -209,6 +228,7 @@ impl<'a> Iterator for SequenceIter<'a> {
     }
 }
 
+#[inline(always)]
 fn composite<'a, T: DecodeList<'a>>(reader: &mut Reader<'a>) -> Result<T, DecodeError> {
     let constructor = reader.octet()?;
     T::decode_list(constructor, reader)
@@ -221,63 +241,61 @@ impl<'a> MessageView<'a> {
     /// When the octets are not a sequence of sections in the order of §3.2.
     #[inline]
     pub fn parse(octets: &'a [u8]) -> Result<Self, MessageError> {
-        let mut view = Self {
-            header: None,
-            delivery_annotations: None,
-            message_annotations: None,
-            properties: None,
-            application_properties: None,
-            body: None,
-            body_count: 0,
-            footer: None,
-        };
+        let mut view = Self { octets, starts: [0; Section::ALL.len()], body: None, body_count: 0 };
         let mut reader = Reader::sized(octets);
         let mut before = None;
         while !reader.is_empty() {
-            let at = reader.offset() as u32;
+            let at = reader.offset();
             let malformed = |section, error| MessageError::Malformed { section, error };
             let section = Section::read(&mut reader).map_err(|error| malformed(None, error))?;
-            let Some(section) = section else { return Err(MessageError::UnknownSection(at)) };
+            let Some(section) = section else { return Err(MessageError::UnknownSection(at as u32)) };
             if !section.may_follow(before) {
-                return Err(MessageError::OutOfOrder(section, at));
+                return Err(MessageError::OutOfOrder(section, at as u32));
             }
+            let repeated = before == Some(section);
             before = Some(section);
-            let here = reader.clone();
+            if let Some(start) = view.starts.get_mut(section as usize)
+                && !repeated
+            {
+                *start = reader.offset();
+            }
+            if matches!(section, Section::Data | Section::AmqpSequence | Section::AmqpValue) {
+                view.body = before;
+                view.body_count = view.body_count.saturating_add(1);
+            }
             reader.skip().map_err(|error| malformed(Some(section), error))?;
-            let place = match section {
-                Section::Header => &mut view.header,
-                Section::DeliveryAnnotations => &mut view.delivery_annotations,
-                Section::MessageAnnotations => &mut view.message_annotations,
-                Section::Properties => &mut view.properties,
-                Section::ApplicationProperties => &mut view.application_properties,
-                Section::Footer => &mut view.footer,
-                Section::Data | Section::AmqpSequence | Section::AmqpValue => {
-                    view.body_count = view.body_count.saturating_add(1);
-                    view.body.get_or_insert((section, here));
-                    continue;
-                }
-            };
-            *place = Some(here);
         }
         Ok(view)
     }
 
-    /// Decodes a section whose descriptor was taken already.
+    /// A reader of a section whose descriptor was taken already, and of everything behind it.
+    #[inline]
+    fn reader(&self, section: Section) -> Option<Reader<'a>> {
+        let start = self.starts.get(section as usize).copied().filter(|start| *start > 0)?;
+        Some(Reader::inner(self.octets.get(start..)?, start, MAX_DEPTH))
+    }
+
+    /// Decodes a section.
+    #[inline(always)]
     fn section<T>(
+        &self,
         section: Section,
-        at: &Option<Reader<'a>>,
         decode: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, MessageError> {
-        let Some(mut reader) = at.clone() else { return Ok(None) };
-        decode(&mut reader).map(Some).map_err(|error| MessageError::Malformed { section: Some(section), error })
+        let Some(mut reader) = self.reader(section) else { return Ok(None) };
+        match decode(&mut reader) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(MessageError::Malformed { section: Some(section), error }),
+        }
     }
 
     /// The header. §3.2.1
     ///
     /// # Errors
     /// When the section is malformed.
+    #[inline]
     pub fn header(&self) -> Result<Option<Header>, MessageError> {
-        Self::section(Section::Header, &self.header, composite)
+        self.section(Section::Header, composite)
     }
 
     /// The delivery-annotations. §3.2.2
@@ -285,7 +303,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn delivery_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
-        Self::section(Section::DeliveryAnnotations, &self.delivery_annotations, Reader::read)
+        self.section(Section::DeliveryAnnotations, Reader::read)
     }
 
     /// The message-annotations. §3.2.3
@@ -293,7 +311,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn message_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
-        Self::section(Section::MessageAnnotations, &self.message_annotations, Reader::read)
+        self.section(Section::MessageAnnotations, Reader::read)
     }
 
     /// The properties. §3.2.4
@@ -301,15 +319,16 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn properties(&self) -> Result<Option<Properties<'a>>, MessageError> {
-        Self::section(Section::Properties, &self.properties, composite)
+        self.section(Section::Properties, composite)
     }
 
     /// The application-properties; an empty map if the message has none. §3.2.5
     ///
     /// # Errors
     /// When the section is malformed.
+    #[inline]
     pub fn application_properties(&self) -> Result<Map<'a>, MessageError> {
-        let found = Self::section(Section::ApplicationProperties, &self.application_properties, Reader::read)?;
+        let found = self.section(Section::ApplicationProperties, Reader::read)?;
         Ok(found.unwrap_or_default())
     }
 
@@ -317,8 +336,10 @@ impl<'a> MessageView<'a> {
     ///
     /// # Errors
     /// When an amqp-value section is malformed; data and sequences are decoded as they are walked.
+    #[inline]
     pub fn body(&self) -> Result<Body<'a>, MessageError> {
-        let Some((section, reader)) = self.body.clone() else { return Ok(Body::Empty) };
+        let Some(section) = self.body else { return Ok(Body::Empty) };
+        let Some(reader) = self.reader(section) else { return Ok(Body::Empty) };
         let sections = BodyIter { section, reader, left: self.body_count };
         Ok(match section {
             Section::Data => Body::Data(DataIter(sections)),
@@ -336,7 +357,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn footer(&self) -> Result<Option<Map<'a>>, MessageError> {
-        Self::section(Section::Footer, &self.footer, Reader::read)
+        self.section(Section::Footer, Reader::read)
     }
 
     /// Decodes every section fully and throws the result away.
@@ -388,10 +409,7 @@ impl<'a> MessageView<'a> {
             delivery_annotations: self.delivery_annotations()?.into_owned(),
             message_annotations: self.message_annotations()?.into_owned(),
             properties: self.properties()?.into_owned(),
-            application_properties: match &self.application_properties {
-                Some(_) => Some(self.application_properties()?.into_owned()),
-                None => None,
-            },
+            application_properties: self.section(Section::ApplicationProperties, Reader::read::<Map<'_>>)?.into_owned(),
             body,
             footer: self.footer()?.into_owned(),
         })

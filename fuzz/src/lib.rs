@@ -1,0 +1,252 @@
+//! What the fuzz targets check. `tests/fuzz` includes this file to check the corpora without a fuzzer.
+
+use amqp10_codec::sasl::SaslBody;
+use amqp10_codec::{
+    Body, Decode, DecodeErrorKind, Descriptor, FrameError, FrameHeader, FrameType, IntoOwned, MAX_DEPTH, Map, Message,
+    MessageView, Performative, ProtocolHeader, Reader, Value, encode_to_vec, next_frame,
+};
+
+/// The largest frame that is taken.
+const MAX_FRAME_SIZE: u32 = 1 << 20;
+
+/// The most values that are looked at one by one in one input: an array of zero-width elements has many for few octets.
+const MAX_STEPS: u32 = 1 << 18;
+
+/// Octets from a socket: split into frames, the same whichever way they arrive; every body and the octets themselves as a body.
+pub fn frame(octets: &[u8]) {
+    let mut whole = Stream::default();
+    whole.receive(octets);
+    for lengths in [&[1][..], octets] {
+        let mut pieces = Stream::default();
+        let mut rest = octets;
+        let mut lengths = lengths.iter().cycle();
+        while !rest.is_empty() {
+            let length = lengths.next().map_or(1, |length| usize::from(*length));
+            let (piece, behind) = rest.split_at(length.clamp(1, rest.len()));
+            pieces.receive(piece);
+            rest = behind;
+        }
+        assert_eq!((&whole.items, whole.end), (&pieces.items, pieces.end), "pieces make other frames than the whole");
+    }
+    for item in &whole.items {
+        match item {
+            Item::Protocol(_) => {}
+            Item::Frame(header, body) if header.frame_type == FrameType::Sasl => sasl(body),
+            Item::Frame(_, body) => performative(body),
+        }
+    }
+    performative(octets);
+    sasl(octets);
+}
+
+/// Octets as values in a row: decoded, encoded, decoded and encoded again, and walked through.
+pub fn value(octets: &[u8]) {
+    let mut reader = Reader::sized(octets);
+    while !reader.is_empty() {
+        let (mut ahead, mut open) = (reader.clone(), Reader::new(reader.rest()));
+        let start = reader.offset();
+        let value = match (reader.read::<Value<'_>>(), open.read::<Value<'_>>()) {
+            (Ok(value), Ok(_)) => value,
+            (Err(sized), Err(open)) => {
+                if open.is_incomplete() {
+                    assert_eq!(sized.kind(), DecodeErrorKind::Overrun);
+                } else {
+                    assert_eq!(sized.kind(), open.kind());
+                }
+                return;
+            }
+            (sized, open) => panic!("sized {sized:?}, open {open:?}"),
+        };
+        ahead.skip().expect("what can be decoded can be skipped");
+        assert_eq!(ahead.offset(), reader.offset());
+        assert_eq!(open.offset(), reader.offset() - start);
+
+        let valid = value.validate();
+        agree(&valid, walk(&value, 0, &mut 0));
+        let once = encode_to_vec(&value);
+        let again: Value<'_> = whole(&once);
+        assert_eq!(encode_to_vec(&again), once, "encoded otherwise the second time");
+        if valid.is_ok() {
+            assert_eq!(again.validate(), Ok(()));
+        }
+        assert_eq!(encode_to_vec(&value.into_owned()), once, "encoded otherwise when owned");
+    }
+}
+
+/// Octets as a message: located, validated, copied out, encoded and read again.
+pub fn message(octets: &[u8]) {
+    let Ok(view) = MessageView::parse(octets) else { return };
+    let valid = view.validate();
+    agree(&valid, walk_message(&view));
+    let Ok(message) = view.to_message() else {
+        assert!(valid.is_err(), "valid, but cannot be copied out");
+        return;
+    };
+    let once = encoded(&message);
+    let view = MessageView::parse(&once).expect("what was encoded can be located");
+    if valid.is_ok() {
+        assert_eq!(view.validate(), Ok(()));
+    }
+    let again = view.to_message().expect("what was encoded can be copied out");
+    assert_eq!(encoded(&again), once, "encoded otherwise the second time");
+}
+
+/// What one side of a connection receives.
+#[derive(Default)]
+struct Stream {
+    buffer: Vec<u8>,
+    items: Vec<Item>,
+    /// Why nothing behind can be read any more.
+    end: Option<FrameError>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Item {
+    Protocol(ProtocolHeader),
+    Frame(FrameHeader, Vec<u8>),
+}
+
+impl Stream {
+    fn receive(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+        while self.end.is_none() {
+            match self.next() {
+                Ok(Some((item, size))) => {
+                    self.items.push(item);
+                    self.buffer.drain(..size);
+                }
+                Ok(None) => break,
+                Err(error) => self.end = Some(error),
+            }
+        }
+    }
+
+    fn next(&self) -> Result<Option<(Item, usize)>, FrameError> {
+        // As a frame size this would be beyond the limit.
+        if self.buffer.starts_with(b"AMQP") {
+            let header = ProtocolHeader::parse(&self.buffer)?;
+            return Ok(header.map(|header| (Item::Protocol(header), ProtocolHeader::SIZE)));
+        }
+        let frame = next_frame(&self.buffer, MAX_FRAME_SIZE)?;
+        Ok(frame.map(|frame| (Item::Frame(frame.header, frame.body.to_vec()), frame.header.size as usize)))
+    }
+}
+
+/// The body of an AMQP frame; a payload may follow the performative.
+fn performative(body: &[u8]) {
+    let mut reader = Reader::sized(body);
+    let Ok(performative) = reader.read::<Performative<'_>>() else { return };
+    let taken = &body[..reader.offset()];
+    for cut in 0..taken.len().min(128) {
+        let error = Reader::new(&taken[..cut]).read::<Performative<'_>>().expect_err("it is cut");
+        assert!(error.is_incomplete(), "cut at {cut}: {error}");
+    }
+    let once = encode_to_vec(&performative);
+    let again: Performative<'_> = whole(&once);
+    assert_eq!(encode_to_vec(&again), once, "encoded otherwise the second time");
+}
+
+/// The body of a SASL frame.
+fn sasl(body: &[u8]) {
+    let Ok(body) = SaslBody::decode_frame(body) else { return };
+    let once = encoded_sasl(&body);
+    let again = SaslBody::decode_frame(&once).expect("what was encoded can be decoded");
+    assert_eq!(encoded_sasl(&again), once, "encoded otherwise the second time");
+}
+
+fn encoded_sasl(body: &SaslBody<'_>) -> Vec<u8> {
+    match body {
+        SaslBody::Mechanisms(body) => encode_to_vec(body),
+        SaslBody::Init(body) => encode_to_vec(body),
+        SaslBody::Challenge(body) => encode_to_vec(body),
+        SaslBody::Response(body) => encode_to_vec(body),
+        SaslBody::Outcome(body) => encode_to_vec(body),
+    }
+}
+
+/// Decodes octets that were just encoded.
+fn whole<'a, T: Decode<'a>>(octets: &'a [u8]) -> T {
+    let mut reader = Reader::new(octets);
+    let value = reader.read().expect("what was encoded can be decoded");
+    reader.finish().expect("nothing is encoded behind it");
+    value
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    message.encode(&mut out);
+    assert_eq!(message.to_slices().concat(), out, "the slices are another message");
+    out
+}
+
+/// Why a walk ended early.
+enum Stop {
+    Malformed(String),
+    Steps,
+}
+
+impl<E: std::error::Error> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Panics unless a walk ended as the validation did.
+fn agree<E: std::error::Error>(valid: &Result<(), E>, walked: Result<(), Stop>) {
+    match walked {
+        Ok(()) => assert!(valid.is_ok(), "it can be walked, but is not valid: {valid:?}"),
+        Err(Stop::Malformed(error)) => assert!(valid.is_err(), "it is valid, but a walk ends with: {error}"),
+        Err(Stop::Steps) => {}
+    }
+}
+
+/// Visits everything inside a value.
+fn walk(value: &Value<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
+    assert!(depth <= MAX_DEPTH, "nested deeper than allowed");
+    *steps += 1;
+    if *steps > MAX_STEPS {
+        return Err(Stop::Steps);
+    }
+    let inside = depth + 1;
+    match value {
+        Value::List(list) => list.iter().try_for_each(|element| walk(&element?, inside, steps)),
+        Value::Map(map) => walk_map(map, inside, steps),
+        Value::Array(array) => {
+            let mut elements = array.iter();
+            elements.try_for_each(|element| walk(&element?, inside, steps))
+        }
+        Value::Described(described) => {
+            match described.descriptor()? {
+                Descriptor::Other(value) => walk(&value, inside, steps)?,
+                Descriptor::Code(_) | Descriptor::Name(_) => {}
+            }
+            walk(&described.value()?, inside, steps)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn walk_map(map: &Map<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
+    map.iter().try_for_each(|entry| {
+        let (key, value) = entry?;
+        walk(&key, depth, steps)?;
+        walk(&value, depth, steps)
+    })
+}
+
+/// Visits everything inside a message.
+fn walk_message(view: &MessageView<'_>) -> Result<(), Stop> {
+    let steps = &mut 0;
+    view.header()?;
+    view.properties()?;
+    for map in [view.delivery_annotations()?, view.message_annotations()?, view.footer()?].into_iter().flatten() {
+        walk_map(&map, 1, steps)?;
+    }
+    walk_map(&view.application_properties()?, 1, steps)?;
+    match view.body()? {
+        Body::Empty => Err(Stop::Malformed("there is no body".into())),
+        Body::Data(mut data) => data.try_for_each(|section| Ok(section.map(drop)?)),
+        Body::Sequence(mut lists) => lists.try_for_each(|list| walk(&Value::List(list?), 0, steps)),
+        Body::Value(value) => walk(&value, 0, steps),
+    }
+}
