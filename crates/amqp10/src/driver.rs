@@ -663,6 +663,11 @@ impl Driver {
                 entry.mailbox.deliver(arrived);
             }
             LinkEvent::Sendable | LinkEvent::Drain => self.pump(id),
+            LinkEvent::Drained => {
+                if let Some(entry) = self.links.get(&id) {
+                    entry.mailbox.drained.notify_waiters();
+                }
+            }
             LinkEvent::Outcomes => self.outcomes(id),
             LinkEvent::Detached { end, .. } => {
                 self.outcomes(id);

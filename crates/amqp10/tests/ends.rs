@@ -8,8 +8,8 @@ use amqp10::codec::{
     Attach, Begin, Channel, Close, FrameType, Handle, Open, ProtocolHeader, Role, TransferNumber, encode_frame,
 };
 use amqp10::{
-    Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, ServerBuilder, ServerStream,
-    SessionConfig, SessionError, Source,
+    Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, Replenish, ServerBuilder,
+    ServerStream, SessionConfig, SessionError, Source,
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
@@ -131,4 +131,35 @@ async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
     let link = tokio::time::timeout(Duration::from_secs(5), session.next_link()).await.unwrap().unwrap();
     assert_eq!(link.attach().name.as_str(), "link");
     link.accept_sender().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_peer_sent_before_its_credit_was_taken_back_is_here() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let credit = CreditMode::Automatic { window: 10, replenish: Replenish::Settled };
+    let (receiver, sender) = tokio::join!(ours.receiver("node").credit(credit).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let message = Message::data("on its way");
+    sender.ready().await.unwrap();
+    // Nobody looks at an outcome: the messages are on their way when the credit is taken back.
+    let mut sending: Vec<_> = (0..4).map(|_| Box::pin(sender.send(&message))).collect();
+    for send in &mut sending {
+        assert!(send.now_or_never().is_none());
+    }
+    receiver.revoke_credit().await.unwrap();
+    let arrived: Vec<_> = std::iter::from_fn(|| receiver.try_recv()).collect();
+    assert_eq!(arrived.len(), 4);
+    let mut late = Box::pin(sender.send(&message));
+    assert!((&mut late).now_or_never().is_none());
+    receiver.revoke_credit().await.unwrap();
+    assert!(receiver.try_recv().is_none(), "there was no credit any more");
+    arrived.into_iter().for_each(|delivery| delivery.accept());
+    for send in sending {
+        send.await.unwrap();
+    }
+    // Nor does it wait for an answer that cannot come.
+    sender.close(None).await.unwrap();
+    assert!(matches!(receiver.recv().await, Err(LinkError::DetachedByPeer(None))));
+    assert!(matches!(receiver.revoke_credit().await, Err(LinkError::DetachedByPeer(None))));
 }
