@@ -16,6 +16,9 @@ const MAX_ZERO_WIDTH: u32 = 1 << 16;
 /// The most octets that descriptors and constructor of an array's elements may have: each element is decoded behind a copy of them.
 const MAX_ELEMENT_CONSTRUCTOR: usize = 256;
 
+/// The octets that a compound has room for once something is put into it.
+const FIRST_CAPACITY: usize = 128;
+
 /// Counted values in their encoded form: the common part of lists and maps.
 #[derive(Clone)]
 struct Body<'a> {
@@ -44,6 +47,10 @@ impl<'a> Body<'a> {
 
     fn push(&mut self, element: &(impl Encode + ?Sized)) {
         let octets = self.octets.to_mut();
+        if octets.capacity() == 0 {
+            // Most compounds that are built have a few short entries: one allocation instead of several.
+            octets.reserve(FIRST_CAPACITY);
+        }
         element.encode(octets);
         assert!(octets.len() <= MAX_OCTETS, "a compound value may have at most 2^31 octets");
         self.count = self.count.saturating_add(1);
