@@ -75,7 +75,7 @@ pub const CASES: [Case; 13] = [
     },
     Case {
         name: "device message built and encoded",
-        allocations: 6.0,
+        allocations: 4.0,
         work: || {
             let body = bytes::Bytes::from(vec![b'x'; 256]);
             let mut out = Vec::with_capacity(1024);
