@@ -40,7 +40,9 @@ async fn the_network_is_cut_in_mid_stream_and_every_message_arrives() {
         let line = program.event("transport error: ");
         let (level, text) = event(&line);
         assert_eq!(level, "WARN", "{line}");
-        assert!(text.starts_with("transport error: the stream ended without a close"), "{line}");
+        // Which of the two depends on what this side had sent meanwhile.
+        let told = ["the stream ended without a close", "the stream broke: "];
+        assert!(told.iter().any(|reason| text.starts_with(&format!("transport error: {reason}"))), "{line}");
         // An attempt that succeeds counts as well: the link has to be up for a while before the pauses begin anew.
         ends_with_a_pause(text, 2 * cuts);
         place.emulator.resume();
