@@ -82,7 +82,7 @@ fn code_2_names_what_is_missing() {
         ];
         command.envs(all.into_iter().filter(|(name, _)| *name != removed));
         // Having no value is the same as not being there.
-        if removed.len() % 2 == 0 {
+        if removed.len().is_multiple_of(2) {
             command.env(removed, "");
         }
         run(command).expect(2).says(expected);
