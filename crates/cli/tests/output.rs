@@ -68,8 +68,8 @@ async fn an_object_of_json_for_every_message_whatever_it_holds() {
         ("map", map.into(), json!({"k": true})),
     ];
     let mut rich = message(b"one\ntwo\0", "1\n", "/t\x1b").application_property("generateTime", 1_573_489_088_171_i64);
-    for (name, value, _) in &properties {
-        rich = rich.application_property(*name, value.clone());
+    for &(name, ref value, _) in &properties {
+        rich = rich.application_property(name, value.clone());
     }
     place.emulator.publish_message(&rich).unwrap();
     place.emulator.publish_message(&message(b"\xff\x00bin", "2", "/b")).unwrap();

@@ -40,7 +40,7 @@ async fn the_network_is_cut_in_mid_stream_and_every_message_arrives() {
         let line = program.event("transport error: ");
         let (level, text) = event(&line);
         assert_eq!(level, "WARN", "{line}");
-        assert!(text.starts_with("transport error: the stream ended without a close"), "{line}");
+        assert!(text.starts_with("transport error: the stream "), "{line}");
         // An attempt that succeeds counts as well: the link has to be up for a while before the pauses begin anew.
         ends_with_a_pause(text, 2 * cuts);
         place.emulator.resume();
@@ -101,11 +101,10 @@ async fn without_keep_trying_the_first_connection_is_tried_once() {
 async fn with_keep_trying_the_service_may_come_later() {
     let place = Place::new().await;
     let (address, identity) = (place.emulator.address(), place.identity().clone());
-    let mut command = receive(&place, "--keep-trying --count 1");
+    let command = receive(&place, "--keep-trying --count 1");
     place.emulator.shutdown(GRACE).await;
     // The directory with the certificate is still needed.
     let (_dir, port) = (place.dir, address.port());
-    command.env("RUST_BACKTRACE", "0");
     let mut program = Program::start(command);
     let line = program.event("transport error: ");
     let (level, text) = event(&line);
