@@ -1,16 +1,14 @@
 //! What is printed for a message, and when it is accepted.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Place, Program, receive, run, until};
 use amqp10::Message;
 use amqp10::codec::{List, Map, Timestamp, Uuid, Value};
 use amqp10_broker::Emulator;
 use serde_json::{Value as Json, json};
-use support::{Place, Program, receive, run, until};
 
 /// A message as the service makes it, besides its body.
 fn message(body: &[u8], id: &'static str, topic: &'static str) -> Message {

@@ -1,13 +1,11 @@
 //! Events, and connections that are lost and made again.
 
-mod support;
-
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use crate::support::{GRACE, Place, Program, amqp10, receive, run};
 use amqp10_broker::Emulator;
-use support::{GRACE, Place, Program, amqp10, receive, run};
 
 /// Takes `2026-01-31T23:59:59.999Z LEVEL rest` apart.
 #[track_caller]

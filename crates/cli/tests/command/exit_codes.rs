@@ -1,15 +1,13 @@
 //! What the command ends with, and the sentence that goes with it.
 
-mod support;
-
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::{Place, Program, amqp10, receive, run};
 use amqp10::transport::{AcceptOptions, TlsServer, sasl::Verdict};
 use amqp10::{Error, ErrorCondition, Listener, ServerBuilder, SessionConfig};
 use amqp10_broker::Emulator;
-use support::{Place, Program, amqp10, receive, run};
 
 /// `iot receive` from this host, with a group and keys that are as good as any.
 fn receive_from(host: &str, arguments: &str) -> Command {
