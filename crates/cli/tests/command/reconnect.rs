@@ -39,6 +39,7 @@ async fn the_network_is_cut_in_mid_stream_and_every_message_arrives() {
         let (level, text) = event(&line);
         assert_eq!(level, "WARN", "{line}");
         assert!(text.starts_with("transport error: the stream "), "{line}");
+        assert!(!text.contains("close_notify"), "nobody has to know TLS to understand it: {line}");
         // An attempt that succeeds counts as well: the link has to be up for a while before the pauses begin anew.
         ends_with_a_pause(text, 2 * cuts);
         place.emulator.resume();
