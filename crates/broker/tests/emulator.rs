@@ -340,3 +340,19 @@ async fn the_port_is_free_after_shutdown() {
         emulator = Emulator::builder().listen(address).start().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_stream_survives_a_cut_however_short() {
+    let emulator = Emulator::start().await.unwrap();
+    for n in 0..50 {
+        let connection = connection(&emulator).await;
+        let _receiver = connection.begin().await.unwrap().receiver("default").attach().await.unwrap();
+        emulator.cut();
+        if n % 2 == 0 {
+            emulator.resume();
+        }
+        let closed = tokio::time::timeout(GRACE, connection.closed()).await;
+        assert!(closed.is_ok(), "it is still connected the {n}th time");
+        emulator.resume();
+    }
+}

@@ -1,16 +1,14 @@
 //! What is printed for a message, and when it is accepted.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Place, Program, receive, run, until};
 use amqp10::Message;
 use amqp10::codec::{List, Map, Timestamp, Uuid, Value};
 use amqp10_broker::Emulator;
 use serde_json::{Value as Json, json};
-use support::{Place, Program, receive, run, until};
 
 /// A message as the service makes it, besides its body.
 fn message(body: &[u8], id: &'static str, topic: &'static str) -> Message {
@@ -68,7 +66,7 @@ async fn an_object_of_json_for_every_message_whatever_it_holds() {
         ("map", map.into(), json!({"k": true})),
     ];
     let mut rich = message(b"one\ntwo\0", "1\n", "/t\x1b").application_property("generateTime", 1_573_489_088_171_i64);
-    for (name, value, _) in &properties {
+    for &(name, ref value, _) in &properties {
         rich = rich.application_property(name, value.clone());
     }
     place.emulator.publish_message(&rich).unwrap();

@@ -1,13 +1,11 @@
 //! Where keys come from, and where they never go.
 
-mod support;
-
 use std::process::Stdio;
 
+use crate::support::{Place, Program, amqp10, credentials, receive, run, run_with, until, write_whole};
 use amqp10_broker::Emulator;
 use amqp10_broker::emulator::Identity;
 use amqp10_iot::SignMethod;
-use support::{Place, Program, amqp10, credentials, receive, run, run_with, until, write_whole};
 
 /// `iot receive` without keys.
 fn without_keys(place: &Place, arguments: &str) -> std::process::Command {

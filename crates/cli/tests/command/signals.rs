@@ -1,17 +1,13 @@
 //! Being asked to end.
 
-#![cfg(unix)]
-
-mod support;
-
 use std::collections::HashSet;
 use std::io::Read;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::support::{Place, Program, amqp10, receive, until};
 use amqp10_broker::Emulator;
-use support::{Place, Program, amqp10, receive, until};
 
 const BIG: usize = 200 * 1024;
 

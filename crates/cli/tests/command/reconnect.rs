@@ -1,13 +1,11 @@
 //! Events, and connections that are lost and made again.
 
-mod support;
-
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use crate::support::{GRACE, Place, Program, amqp10, receive, run};
 use amqp10_broker::Emulator;
-use support::{GRACE, Place, Program, amqp10, receive, run};
 
 /// Takes `2026-01-31T23:59:59.999Z LEVEL rest` apart.
 #[track_caller]
@@ -40,9 +38,8 @@ async fn the_network_is_cut_in_mid_stream_and_every_message_arrives() {
         let line = program.event("transport error: ");
         let (level, text) = event(&line);
         assert_eq!(level, "WARN", "{line}");
-        // Which of the two depends on what this side had sent meanwhile.
-        let told = ["the stream ended without a close", "the stream broke: "];
-        assert!(told.iter().any(|reason| text.starts_with(&format!("transport error: {reason}"))), "{line}");
+        assert!(text.starts_with("transport error: the stream "), "{line}");
+        assert!(!text.contains("close_notify"), "nobody has to know TLS to understand it: {line}");
         // An attempt that succeeds counts as well: the link has to be up for a while before the pauses begin anew.
         ends_with_a_pause(text, 2 * cuts);
         place.emulator.resume();
@@ -103,11 +100,10 @@ async fn without_keep_trying_the_first_connection_is_tried_once() {
 async fn with_keep_trying_the_service_may_come_later() {
     let place = Place::new().await;
     let (address, identity) = (place.emulator.address(), place.identity().clone());
-    let mut command = receive(&place, "--keep-trying --count 1");
+    let command = receive(&place, "--keep-trying --count 1");
     place.emulator.shutdown(GRACE).await;
     // The directory with the certificate is still needed.
     let (_dir, port) = (place.dir, address.port());
-    command.env("RUST_BACKTRACE", "0");
     let mut program = Program::start(command);
     let line = program.event("transport error: ");
     let (level, text) = event(&line);

@@ -1,6 +1,4 @@
 //! The command as a process of its own, and an emulator for it to talk to.
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,15 +1,13 @@
 //! `amqp10 iot emulate`, also together with `amqp10 iot receive`.
 
-mod support;
-
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use crate::support::{Program, amqp10, run};
 use amqp10_iot::{AkSign, Consumer, ConsumerError};
 use serde_json::{Value as Json, json};
-use support::{Program, amqp10, run};
 
 fn emulate(arguments: &str) -> Command {
     amqp10(&format!("iot emulate --listen 127.0.0.1:0 {arguments}"))
@@ -40,7 +38,7 @@ fn receive(ready: &Json, arguments: &str) -> Command {
 
 /// Ends an emulator as somebody who asks for it, and returns the last line of its stdout.
 #[cfg(unix)]
-fn stop(program: Program) -> (Option<Json>, support::Ended) {
+fn stop(program: Program) -> (Option<Json>, crate::support::Ended) {
     program.signal("TERM");
     let ended = program.end().expect(0);
     let last = ended.stdout.last().and_then(|line| serde_json::from_str(line).ok());

@@ -1,9 +1,7 @@
 //! What the command says about itself, and flags, environment and defaults.
 
-mod support;
-
+use crate::support::{Place, amqp10, receive, run};
 use amqp10_broker::Emulator;
-use support::{Place, amqp10, receive, run};
 
 const RECEIVE: [&str; 25] = [
     "--emulator",
