@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod array;
 mod codec;
 mod collections;
 mod composite;
@@ -23,6 +24,7 @@ mod constructor;
 mod error;
 mod frame;
 mod message;
+mod multiple;
 mod numbers;
 mod performative;
 mod primitive;
@@ -35,8 +37,9 @@ mod text;
 mod transport;
 mod value;
 
+pub use array::{Array, ArrayIter};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
-pub use collections::{Array, ArrayIter, Fields, List, ListIter, Map, MapIter, Multiple};
+pub use collections::{Fields, List, ListIter, Map, MapIter};
 pub use composite::{Composite, ListReader, ListWriter};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
@@ -49,6 +52,7 @@ pub use message::{
     Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
     SequenceIter,
 };
+pub use multiple::Multiple;
 pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo, TransferNumber};
 pub use performative::Performative;
 pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
