@@ -1,10 +1,13 @@
+mod build;
+
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::constructor::{self as code, Width};
-use crate::text::MAX_OCTETS;
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, MAX_DEPTH, Reader, Symbol, Value};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader, Value};
+
+pub use build::{ArrayElement, InvalidArray};
 
 /// The most elements that an array may claim when they occupy no octets at all.
 const MAX_ZERO_WIDTH: u32 = 1 << 16;
@@ -36,31 +39,6 @@ pub struct ArrayIter<'r> {
 }
 
 impl Array<'_> {
-    /// An array of symbols.
-    ///
-    /// # Panics
-    /// If the elements have more than 2^31 octets together.
-    pub fn of_symbols<'s>(items: impl IntoIterator<Item = &'s Symbol<'s>>) -> Array<'static> {
-        let items: Vec<_> = items.into_iter().collect();
-        let small = items.iter().all(|item| u8::try_from(item.len()).is_ok());
-        let mut octets = Vec::new();
-        for item in &items {
-            match u8::try_from(item.len()) {
-                Ok(len) if small => octets.push(len),
-                _ => octets.extend_from_slice(&(item.len() as u32).to_be_bytes()),
-            }
-            octets.extend_from_slice(item.as_bytes());
-            assert!(octets.len() <= MAX_OCTETS, "an array may have at most 2^31 octets");
-        }
-        Array {
-            constructor: Cow::Borrowed(if small { &[code::SYM8] } else { &[code::SYM32] }),
-            octets: Cow::Owned(octets),
-            count: items.len() as u32,
-            offset: 0,
-            depth_left: MAX_DEPTH,
-        }
-    }
-
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.count as usize

@@ -37,7 +37,7 @@ mod text;
 mod transport;
 mod value;
 
-pub use array::{Array, ArrayIter};
+pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
 pub use collections::{Fields, List, ListIter, Map, MapIter};
 pub use composite::{Composite, ListReader, ListWriter};

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::ops::Deref;
 
 use crate::constructor as code;
-use crate::{Array, Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader, Symbol};
+use crate::{Array, ArrayElement, Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader};
 
 /// A field that holds none, one or several values of one type. §1.4
 ///
@@ -56,12 +56,12 @@ impl<'a, T: Decode<'a>> Decode<'a> for Multiple<T> {
     }
 }
 
-impl<'a> Encode for Multiple<Symbol<'a>> {
+impl<T: ArrayElement> Encode for Multiple<T> {
     fn encode(&self, out: &mut Vec<u8>) {
         match self.0.as_slice() {
             [] => out.push(code::NULL),
             [single] => single.encode(out),
-            several => Array::of_symbols(several).encode(out),
+            several => Array::of(several).encode(out),
         }
     }
 }
