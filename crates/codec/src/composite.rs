@@ -11,6 +11,8 @@ pub trait Composite {
     const NAME: &'static str;
     /// The numeric descriptor.
     const CODE: u64;
+    /// The names of the fields, in order, as they stand in the declaration.
+    const FIELDS: &'static [&'static str] = &[];
 }
 
 /// Decodes a composite whose descriptor has been read.
@@ -282,6 +284,7 @@ macro_rules! composite {
         impl $(<$life>)? $crate::Composite for $name $(<$life>)? {
             const NAME: &'static str = $symbol;
             const CODE: u64 = $code;
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
         }
 
         $crate::composite::composite!(@decode $name $(<$life>)? { $($field: $type $(= $default)?),* });
@@ -367,5 +370,6 @@ mandatory_fields!(
     crate::Symbol<'a>,
     crate::Binary<'a>,
     crate::ErrorCondition<'a>,
+    crate::TransactionId,
     crate::sasl::SaslCode,
 );

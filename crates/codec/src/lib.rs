@@ -31,9 +31,11 @@ mod primitive;
 mod reader;
 pub mod sasl;
 mod state;
+mod symbol;
 mod tag;
 mod terminus;
 mod text;
+mod transaction;
 mod transport;
 mod value;
 
@@ -57,10 +59,16 @@ pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, 
 pub use performative::Performative;
 pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
 pub use reader::{MAX_DEPTH, Reader};
-pub use state::{Accepted, DeliveryState, Modified, Received, Rejected, Released};
+pub use state::{Accepted, DeliveryState, Modified, Outcome, Received, Rejected, Released};
 pub use tag::{DeliveryTag, InvalidDeliveryTag};
-pub use terminus::{ExpiryPolicy, Source, Target, TerminusDurability};
+pub use terminus::{
+    DistributionMode, ExpiryPolicy, LifetimePolicy, Source, SourceArchetype, Target, TargetArchetype,
+    TerminusDurability,
+};
 pub use text::{Binary, InvalidSymbol, Str, Symbol};
+pub use transaction::{
+    Coordinator, Declare, Declared, Discharge, InvalidTransactionId, TransactionId, TransactionalState, TxnCapability,
+};
 pub use transport::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };

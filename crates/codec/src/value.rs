@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::constructor as code;
 use crate::text::MAX_OCTETS;
 use crate::{
-    Array, Binary, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned, List, Map,
-    Reader, Str, Symbol, Timestamp, Uuid,
+    Array, Binary, Composite, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned,
+    List, Map, Reader, Str, Symbol, Timestamp, Uuid,
 };
 
 /// A value of any type of §1.6.
@@ -104,6 +104,19 @@ impl Described<'_> {
         Value::decode(&mut self.reader()).map(Descriptor::from)
     }
 
+    /// The whole of it, descriptor included, as a type with a descriptor: a body of a transaction, a filter, a lifetime-policy.
+    ///
+    /// # Errors
+    /// When the descriptor is another, or the value malformed.
+    pub fn read<'s, T: Decode<'s>>(&'s self) -> Result<T, DecodeError> {
+        let mut reader = self.reader();
+        // The level that the description takes is among those of the type.
+        reader.ascend();
+        let value = T::decode_data(code::DESCRIBED, &mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+
     /// The value underneath.
     ///
     /// # Errors
@@ -112,6 +125,19 @@ impl Described<'_> {
         let mut reader = self.reader();
         reader.skip()?;
         Value::decode(&mut reader)
+    }
+}
+
+/// # Panics
+/// If it has more than 2^31 octets.
+impl<T: Composite + Encode> From<&T> for Described<'static> {
+    fn from(composite: &T) -> Self {
+        let mut encoded = Vec::new();
+        composite.encode(&mut encoded);
+        assert!(encoded.len() <= MAX_OCTETS, "a described value may have at most 2^31 octets");
+        // Without the octet that says that it is described.
+        encoded.remove(0);
+        Described { encoded: Cow::Owned(encoded), offset: 0, depth_left: crate::MAX_DEPTH }
     }
 }
 

@@ -539,7 +539,7 @@ fn h06_source_of_an_attach() {
         let fields = [&b"\xa1\x01l\x43\x42\x40\x40"[..], &source].concat();
         let octets = described(&[0x53, 0x12], &wide(0xd0, 6, &fields));
         let Performative::Attach(attach) = Reader::sized(&octets).read()? else { panic!() };
-        walk(&Value::Map(attach.source.unwrap().filter.unwrap()))
+        walk(&Value::Map(attach.source.as_ref().unwrap().as_source().unwrap().filter.clone().unwrap()))
     });
 }
 
