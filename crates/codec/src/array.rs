@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::constructor::{self as code, Width};
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader, Value};
+use crate::limits::Budget;
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, Reader, Value};
 
 pub use build::{ArrayElement, InvalidArray};
 
@@ -58,10 +59,20 @@ impl Array<'_> {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), DecodeError> {
+    /// Decodes everything inside and throws it away.
+    ///
+    /// # Errors
+    /// When anything in it is malformed, or beyond the [default limits](crate::Limits).
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        self.check(&mut Budget::new(&Limits::default()))
+    }
+
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
         // Elements of no octets are all alike.
         let different = if self.octets.is_empty() { 1 } else { usize::MAX };
-        self.iter().take(different).try_for_each(|element| element?.validate())
+        budget.inside(self.count, self.offset, |budget| {
+            self.iter().take(different).try_for_each(|element| element?.check(budget))
+        })
     }
 }
 

@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::constructor as code;
+use crate::keys::{MapRule, refuse_duplicates};
+use crate::limits::Budget;
 use crate::text::MAX_OCTETS;
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, MAX_DEPTH, Reader, Value};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value};
 
 /// Counted values in their encoded form: the common part of lists and maps.
 #[derive(Clone)]
@@ -72,7 +74,11 @@ impl<'a> Body<'a> {
 #[derive(Clone, Default)]
 pub struct List<'a>(Body<'a>);
 
-/// A map of values, in the order of the wire; keys may repeat in what a peer sent. §1.6.23
+/// A map of values, in the order of the wire. §1.6.23
+///
+/// The specification forbids identical keys, but a peer may send them: entries come as they stand on the wire, and
+/// [`get`](Self::get) answers the first. [`validate`](Self::validate) refuses identical keys, and so does
+/// [`MessageView::to_message`](crate::MessageView::to_message); [`into_owned`](IntoOwned::into_owned) copies the octets as they are.
 #[derive(Clone, Default)]
 pub struct Map<'a>(Body<'a>);
 
@@ -119,8 +125,16 @@ impl List<'_> {
         ListIter { reader: self.0.reader(), left: self.0.count }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), DecodeError> {
-        self.iter().try_for_each(|element| element?.validate())
+    /// Decodes everything inside and throws it away.
+    ///
+    /// # Errors
+    /// When anything in it is malformed, or beyond the [default limits](crate::Limits).
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        self.check(&mut Budget::new(&Limits::default()))
+    }
+
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+        budget.inside(self.0.count, self.0.offset, |budget| self.iter().try_for_each(|element| element?.check(budget)))
     }
 }
 
@@ -174,12 +188,35 @@ impl Map<'_> {
         Ok(None)
     }
 
-    pub(crate) fn validate(&self) -> Result<(), DecodeError> {
-        self.iter().try_for_each(|entry| {
-            let (key, value) = entry?;
-            key.validate()?;
-            value.validate()
-        })
+    /// Decodes everything inside and throws it away.
+    ///
+    /// # Errors
+    /// When anything in it is malformed or beyond the [default limits](crate::Limits), or two keys are identical, §1.6.23.
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        self.check(MapRule::Any, &mut Budget::new(&Limits::default()))
+    }
+
+    pub(crate) fn check(&self, rule: MapRule, budget: &mut Budget) -> Result<(), DecodeError> {
+        budget.inside(self.0.count, self.0.offset, |budget| {
+            let mut reader = self.0.reader();
+            for _ in 0..self.0.count / 2 {
+                let (at, found) = (reader.offset(), reader.peek()?);
+                let key = Value::decode(&mut reader)?;
+                rule.check_key(&key, found, at)?;
+                key.check(budget)?;
+                let (at, found) = (reader.offset(), reader.peek()?);
+                let value = Value::decode(&mut reader)?;
+                rule.check_value(&value, found, at)?;
+                value.check(budget)?;
+            }
+            reader.finish()
+        })?;
+        self.refuse_duplicates()
+    }
+
+    /// Fails if two keys are identical, or keys and values cannot be told apart.
+    pub(crate) fn refuse_duplicates(&self) -> Result<(), DecodeError> {
+        refuse_duplicates(self.0.reader(), self.0.count)
     }
 }
 

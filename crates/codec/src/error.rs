@@ -47,8 +47,14 @@ pub enum DecodeErrorKind {
     CountTooLarge,
     /// A map has a key without a value, §1.6.23.
     OddMapCount,
-    /// Values are nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// Two keys of a map are identical, §1.6.23.
+    DuplicateKey,
+    /// Values are nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH), or than [`Limits::depth`](crate::Limits::depth).
     TooDeep,
+    /// A list, map or array has more elements than [`Limits::elements`](crate::Limits::elements).
+    TooManyElements,
+    /// There are more values in all than [`Limits::nodes`](crate::Limits::nodes).
+    TooManyValues,
 }
 
 impl DecodeError {
@@ -98,6 +104,9 @@ impl fmt::Display for DecodeError {
             DecodeErrorKind::InvalidChar => f.write_str("a char is not a Unicode scalar value"),
             DecodeErrorKind::CountTooLarge => f.write_str("a count is larger than its octets can hold"),
             DecodeErrorKind::OddMapCount => f.write_str("a map has a key without a value"),
+            DecodeErrorKind::DuplicateKey => f.write_str("a key of a map is identical to one before"),
+            DecodeErrorKind::TooManyElements => f.write_str("a list, map or array has too many elements"),
+            DecodeErrorKind::TooManyValues => f.write_str("there are too many values"),
             DecodeErrorKind::TooDeep => f.write_str("values are nested too deeply"),
         }?;
         write!(f, " at offset {}", self.offset)

@@ -23,6 +23,8 @@ mod condition;
 mod constructor;
 mod error;
 mod frame;
+mod keys;
+mod limits;
 mod message;
 mod multiple;
 mod numbers;
@@ -37,6 +39,7 @@ mod terminus;
 mod text;
 mod transaction;
 mod transport;
+mod validate;
 mod value;
 
 pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
@@ -50,6 +53,7 @@ pub use frame::{
     FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType, MIN_MAX_FRAME_SIZE, ProtocolHeader,
     ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
 };
+pub use limits::Limits;
 pub use message::{
     Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
     SequenceIter,

@@ -3,10 +3,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::constructor as code;
+use crate::keys::MapRule;
+use crate::limits::Budget;
 use crate::text::MAX_OCTETS;
 use crate::{
     Array, Binary, Composite, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned,
-    List, Map, Reader, Str, Symbol, Timestamp, Uuid,
+    Limits, List, Map, Reader, Str, Symbol, Timestamp, Uuid,
 };
 
 /// A value of any type of §1.6.
@@ -104,6 +106,15 @@ impl Described<'_> {
         Value::decode(&mut self.reader()).map(Descriptor::from)
     }
 
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+        budget.inside(2, self.offset, |budget| {
+            let mut reader = self.reader();
+            Value::decode(&mut reader)?.check(budget)?;
+            Value::decode(&mut reader)?.check(budget)?;
+            reader.finish()
+        })
+    }
+
     /// The whole of it, descriptor included, as a type with a descriptor: a body of a transaction, a filter, a lifetime-policy.
     ///
     /// # Errors
@@ -182,18 +193,25 @@ impl Value<'_> {
     /// Decodes everything inside this value and throws it away.
     ///
     /// # Errors
-    /// When anything in it is malformed or nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// When anything in it is malformed or beyond the [default limits](Limits), or two keys of a map are identical.
     pub fn validate(&self) -> Result<(), DecodeError> {
+        self.validate_within(&Limits::default())
+    }
+
+    /// The same within limits of the caller's own.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn validate_within(&self, limits: &Limits) -> Result<(), DecodeError> {
+        self.check(&mut Budget::new(limits))
+    }
+
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
         match self {
-            Self::List(list) => list.validate(),
-            Self::Map(map) => map.validate(),
-            Self::Array(array) => array.validate(),
-            Self::Described(described) => {
-                let mut reader = described.reader();
-                Value::decode(&mut reader)?.validate()?;
-                Value::decode(&mut reader)?.validate()?;
-                reader.finish()
-            }
+            Self::List(list) => list.check(budget),
+            Self::Map(map) => map.check(MapRule::Any, budget),
+            Self::Array(array) => array.check(budget),
+            Self::Described(described) => described.check(budget),
             _ => Ok(()),
         }
     }
