@@ -130,7 +130,7 @@ impl<'a> Performative<'a> {
             End::CODE => Self::End(End::decode_list(list, reader)?),
             Close::CODE => Self::Close(Close::decode_list(list, reader)?),
             _ => {
-                let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a performative" };
+                let kind = DecodeErrorKind::unexpected_descriptor("a performative", code);
                 return Err(DecodeError::new(kind, at));
             }
         })

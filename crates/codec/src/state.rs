@@ -157,7 +157,7 @@ impl<'a> Decode<'a> for Outcome<'a> {
         let at = reader.offset();
         let code = peek_code(constructor, reader, "an outcome", &NAMES)?;
         if matches!(code, Received::CODE | TransactionalState::CODE) {
-            return Err(DecodeError::new(DecodeErrorKind::UnexpectedDescriptor { expected: "an outcome" }, at));
+            return Err(DecodeError::new(DecodeErrorKind::unexpected_descriptor("an outcome", code), at));
         }
         Ok(match DeliveryState::decode_data(constructor, reader)? {
             DeliveryState::Rejected(state) => Self::Rejected(state),

@@ -292,7 +292,7 @@ impl<'a> Decode<'a> for LifetimePolicy {
         let names = Self::ALL.map(|(_, name, code)| (name, code));
         let (code, list) = take_code(constructor, reader, "a lifetime-policy", &names)?;
         let Some((policy, ..)) = Self::ALL.iter().find(|(.., known)| *known == code) else {
-            let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a lifetime-policy" };
+            let kind = DecodeErrorKind::unexpected_descriptor("a lifetime-policy", code);
             return Err(DecodeError::new(kind, at));
         };
         ListReader::open(list, reader)?.close()?;

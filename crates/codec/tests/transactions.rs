@@ -140,10 +140,9 @@ fn delivery_states_of_transactions() {
     for octets in [&b"\0\x53\x23\xc0\x03\x02\x43\x44"[..], b"\0\x53\x34\xc0\x04\x01\xa0\x01\x01"] {
         assert!(state(octets).is_ok());
         let error = read::<Outcome<'_>>(octets).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.offset()),
-            (DecodeErrorKind::UnexpectedDescriptor { expected: "an outcome" }, 1)
-        );
+        let found = std::num::NonZeroU32::new(u32::from(octets[2]));
+        let expected = DecodeErrorKind::UnexpectedDescriptor { expected: "an outcome", found };
+        assert_eq!((error.kind(), error.offset()), (expected, 1));
         let source = [&[0, 0x53, 0x28, 0xc0, octets.len() as u8 + 9, 9][..], &[0x40; 8], octets].concat();
         assert!(read::<Source<'_>>(&source).is_err());
     }

@@ -777,7 +777,7 @@ fn h08_both_boolean_forms() {
     }
     for octet in 2..=255 {
         let error = Reader::new(&[0x56, octet]).read::<Value<'_>>().unwrap_err();
-        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::InvalidValue("a boolean octet"), 1));
+        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::InvalidValue("the octet of a boolean"), 1));
     }
     assert_eq!(elements(&[0xe0, 4, 2, 0x56, 1, 0]), [Value::Boolean(true), Value::Boolean(false)]);
     assert_eq!(elements(&[0xe0, 2, 2, 0x41]), vec![Value::Boolean(true); 2]);
