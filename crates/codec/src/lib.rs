@@ -21,6 +21,7 @@ mod collections;
 mod composite;
 mod condition;
 mod constructor;
+mod dissect;
 mod error;
 mod frame;
 mod keys;
@@ -48,6 +49,7 @@ pub use collections::{Fields, List, ListIter, Map, MapIter};
 pub use composite::{Composite, ListReader, ListWriter};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
+pub use dissect::{Dissection, dissect};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use frame::{
     FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType, MIN_MAX_FRAME_SIZE, ProtocolHeader,
