@@ -1,5 +1,7 @@
 //! What the fuzz targets check. `tests/fuzz` includes this file to check the corpora without a fuzzer.
 
+use std::collections::HashSet;
+
 use amqp10_codec::sasl::SaslBody;
 use amqp10_codec::{
     Body, Decode, DecodeErrorKind, Descriptor, FrameError, FrameHeader, FrameType, IntoOwned, MAX_DEPTH, Map, Message,
@@ -226,12 +228,30 @@ fn walk(value: &Value<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
     }
 }
 
+/// Visits every entry; identical keys end it.
 fn walk_map(map: &Map<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
-    map.iter().try_for_each(|entry| {
+    let mut keys = HashSet::new();
+    for entry in map.iter() {
         let (key, value) = entry?;
         walk(&key, depth, steps)?;
-        walk(&value, depth, steps)
-    })
+        walk(&value, depth, steps)?;
+        if !keys.insert(encode_to_vec(&key)) {
+            return Err(Stop::Malformed("a key stands there twice".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Visits a map of a message, whose keys and values must be of certain types.
+fn walk_section(map: &Map<'_>, steps: &mut u32, fits: impl Fn(&Value<'_>, &Value<'_>) -> bool) -> Result<(), Stop> {
+    walk_map(map, 1, steps)?;
+    for entry in map.iter() {
+        let (key, value) = entry?;
+        if !fits(&key, &value) {
+            return Err(Stop::Malformed("a key or value is of another type".into()));
+        }
+    }
+    Ok(())
 }
 
 /// Visits everything inside a message.
@@ -240,9 +260,12 @@ fn walk_message(view: &MessageView<'_>) -> Result<(), Stop> {
     view.header()?;
     view.properties()?;
     for map in [view.delivery_annotations()?, view.message_annotations()?, view.footer()?].into_iter().flatten() {
-        walk_map(&map, 1, steps)?;
+        walk_section(&map, steps, |key, _| matches!(key, Value::Symbol(_) | Value::Ulong(_)))?;
     }
-    walk_map(&view.application_properties()?, 1, steps)?;
+    walk_section(&view.application_properties()?, steps, |key, value| {
+        let compound = matches!(value, Value::List(_) | Value::Map(_) | Value::Array(_) | Value::Described(_));
+        matches!(key, Value::String(_)) && !compound
+    })?;
     match view.body()? {
         Body::Empty => Err(Stop::Malformed("there is no body".into())),
         Body::Data(mut data) => data.try_for_each(|section| Ok(section.map(drop)?)),
