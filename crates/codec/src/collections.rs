@@ -16,6 +16,9 @@ const MAX_ZERO_WIDTH: u32 = 1 << 16;
 /// The most octets that descriptors and constructor of an array's elements may have: each element is decoded behind a copy of them.
 const MAX_ELEMENT_CONSTRUCTOR: usize = 256;
 
+/// The octets that a compound has room for once something is put into it.
+const FIRST_CAPACITY: usize = 128;
+
 /// Counted values in their encoded form: the common part of lists and maps.
 #[derive(Clone)]
 struct Body<'a> {
@@ -44,6 +47,10 @@ impl<'a> Body<'a> {
 
     fn push(&mut self, element: &(impl Encode + ?Sized)) {
         let octets = self.octets.to_mut();
+        if octets.capacity() == 0 {
+            // Most compounds that are built have a few short entries: one allocation instead of several.
+            octets.reserve(FIRST_CAPACITY);
+        }
         element.encode(octets);
         assert!(octets.len() <= MAX_OCTETS, "a compound value may have at most 2^31 octets");
         self.count = self.count.saturating_add(1);
@@ -93,10 +100,12 @@ pub type Fields<'a> = Map<'a>;
 /// further values and, with the constructor, has at most 256 octets. Arrays beyond that are refused when they are decoded.
 #[derive(Clone)]
 pub struct Array<'a> {
-    /// Descriptor and constructor of all elements, as on the wire.
-    constructor: Cow<'a, [u8]>,
+    /// Descriptor and constructor of all elements, then the elements, as on the wire.
     octets: Cow<'a, [u8]>,
+    /// Where the elements begin.
+    constructor_len: u16,
     count: u32,
+    /// Where the elements stand in the whole input.
     offset: usize,
     depth_left: u8,
 }
@@ -258,7 +267,7 @@ impl Array<'_> {
     pub fn of_symbols<'s>(items: impl IntoIterator<Item = &'s Symbol<'s>>) -> Array<'static> {
         let items: Vec<_> = items.into_iter().collect();
         let small = items.iter().all(|item| u8::try_from(item.len()).is_ok());
-        let mut octets = Vec::new();
+        let mut octets = vec![if small { code::SYM8 } else { code::SYM32 }];
         for item in &items {
             match u8::try_from(item.len()) {
                 Ok(len) if small => octets.push(len),
@@ -268,8 +277,8 @@ impl Array<'_> {
             assert!(octets.len() <= MAX_OCTETS, "an array may have at most 2^31 octets");
         }
         Array {
-            constructor: Cow::Borrowed(if small { &[code::SYM8] } else { &[code::SYM32] }),
             octets: Cow::Owned(octets),
+            constructor_len: 1,
             count: items.len() as u32,
             offset: 0,
             depth_left: MAX_DEPTH,
@@ -286,18 +295,20 @@ impl Array<'_> {
         self.count == 0
     }
 
+    /// Descriptor and constructor of all elements, and the elements.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.octets.split_at_checked(self.constructor_len.into()).unwrap_or((&self.octets, &[]))
+    }
+
     /// The elements, decoded one by one.
     pub fn iter(&self) -> ArrayIter<'_> {
-        ArrayIter {
-            reader: Reader::inner(&self.octets, self.offset, self.depth_left),
-            constructor: &self.constructor,
-            left: self.count,
-        }
+        let (constructor, elements) = self.parts();
+        ArrayIter { reader: Reader::inner(elements, self.offset, self.depth_left), constructor, left: self.count }
     }
 
     pub(crate) fn validate(&self) -> Result<(), DecodeError> {
         // Elements of no octets are all alike.
-        let different = if self.octets.is_empty() { 1 } else { usize::MAX };
+        let different = if self.parts().1.is_empty() { 1 } else { usize::MAX };
         self.iter().take(different).try_for_each(|element| element?.validate())
     }
 }
@@ -413,8 +424,9 @@ impl<'a> Decode<'a> for Array<'a> {
             return Err(inner.error(DecodeErrorKind::CountTooLarge));
         }
         Ok(Self {
-            constructor: Cow::Borrowed(start.get(..taken).unwrap_or(start)),
-            octets: Cow::Borrowed(inner.rest()),
+            octets: Cow::Borrowed(start),
+            // At most MAX_ELEMENT_CONSTRUCTOR.
+            constructor_len: taken as u16,
             count,
             offset: inner.offset(),
             depth_left,
@@ -440,7 +452,7 @@ impl Encode for Map<'_> {
 
 impl Encode for Array<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let size = self.octets.len().saturating_add(self.constructor.len());
+        let size = self.octets.len();
         match (u8::try_from(size.saturating_add(1)), u8::try_from(self.count)) {
             (Ok(size), Ok(count)) => out.extend_from_slice(&[code::ARRAY8, size, count]),
             _ => {
@@ -449,7 +461,6 @@ impl Encode for Array<'_> {
                 out.extend_from_slice(&self.count.to_be_bytes());
             }
         }
-        out.extend_from_slice(&self.constructor);
         out.extend_from_slice(&self.octets);
     }
 }
@@ -482,7 +493,7 @@ impl fmt::Debug for Array<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.iter().next() {
             // Elements of no octets are all alike, and there may be many.
-            Some(element) if self.octets.is_empty() => write!(f, "[{element:?}; {}]", self.count),
+            Some(element) if self.parts().1.is_empty() => write!(f, "[{element:?}; {}]", self.count),
             _ => f.debug_list().entries(self.iter()).finish(),
         }
     }
@@ -509,8 +520,8 @@ impl IntoOwned for Array<'_> {
 
     fn into_owned(self) -> Array<'static> {
         Array {
-            constructor: Cow::Owned(self.constructor.into_owned()),
             octets: Cow::Owned(self.octets.into_owned()),
+            constructor_len: self.constructor_len,
             count: self.count,
             offset: self.offset,
             depth_left: self.depth_left,

@@ -11,20 +11,26 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
+// The types of octets are aligned like numbers of their size: a value is moved by words then.
+
 /// A universally unique id, octets in network order. §1.6.18
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct Uuid(pub [u8; 16]);
 
 /// An IEEE 754-2008 decimal32, carried bit for bit in network order. §1.6.13
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(4))]
 pub struct Decimal32(pub [u8; 4]);
 
 /// An IEEE 754-2008 decimal64, carried bit for bit in network order. §1.6.14
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(8))]
 pub struct Decimal64(pub [u8; 8]);
 
 /// An IEEE 754-2008 decimal128, carried bit for bit in network order. §1.6.15
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(8))]
 pub struct Decimal128(pub [u8; 16]);
 
 impl fmt::Display for Uuid {

@@ -17,6 +17,9 @@ use crate::output::Output;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 
+/// The largest transfer frame we send, whatever the peer takes: links take turns frame by frame, and heartbeats go in between.
+const MOST_IN_A_FRAME: usize = 128 * 1024;
+
 /// The most octets that a transfer takes before its payload: header, tag of 32 octets and every other field at its widest.
 const TRANSFER_OVERHEAD: usize = FRAME_HEADER_SIZE + 96;
 
@@ -95,7 +98,7 @@ impl Connection {
     }
 
     fn send_transfer_of(&mut self, session_key: Key, out: &mut Output) -> bool {
-        let limit = self.peer_max_frame as usize;
+        let limit = (self.peer_max_frame as usize).min(MOST_IN_A_FRAME);
         let Some(session) = self.sessions.get_mut(session_key) else {
             return false;
         };

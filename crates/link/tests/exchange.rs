@@ -4,7 +4,8 @@ mod support;
 
 use amqp10_codec::{DeliveryState, Source, Target};
 use amqp10_link::{
-    CreditMode, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, Replenish, SessionConfig, SessionEvent,
+    Config, CreditMode, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, Output, Replenish, SessionConfig,
+    SessionEvent,
 };
 use bytes::Bytes;
 use support::{Pair, Wire, events};
@@ -60,4 +61,27 @@ fn one_transfer_is_received_and_accepted() {
         pair.run();
         assert!(pair.client.is_closed() && pair.server.is_closed());
     }
+}
+
+#[test]
+fn a_large_message_goes_in_many_frames_even_to_a_peer_without_a_limit() {
+    let mut unlimited = Config::new("server");
+    unlimited.max_frame_size = u32::MAX;
+    let mut pair = Pair::opened(Config::new("client"), unlimited);
+    let (session, _) = pair.session(SessionConfig::default(), SessionConfig::default());
+    let receiver = LinkConfig::receiver("", Source::default());
+    let (ours, _) = pair.link(session, LinkConfig::sender("link", Target::at("queue")), receiver);
+    let mut sender = pair.client.sender(ours).unwrap();
+    let delivery = sender.begin_delivery(DeliveryStart::default()).unwrap();
+    sender.write(delivery, Bytes::from(vec![7; 1 << 20])).unwrap();
+    sender.finish(delivery).unwrap();
+    let mut output = Output::new();
+    let mut frames = 0;
+    let mut before = 0;
+    while pair.client.poll_output(&mut output, before + 1, pair.now) {
+        assert!(output.len() - before <= 128 * 1024, "a frame of {} octets", output.len() - before);
+        before = output.len();
+        frames += 1;
+    }
+    assert!(frames >= 8 && before > 1 << 20, "{frames} frames, {before} octets");
 }
