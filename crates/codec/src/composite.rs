@@ -21,10 +21,18 @@ pub(crate) trait DecodeList<'a>: Sized {
     fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 }
 
-/// Takes the descriptor of a described value, whose 0x00 was read already, and the constructor behind it.
+/// Appends everything of a described value that stands before the value underneath: 0x00 and the numeric descriptor. §1.1.2
+pub fn begin_described(code: u64, out: &mut Vec<u8>) {
+    out.push(code::DESCRIBED);
+    code.encode(out);
+}
+
+/// Takes the descriptor of a described value behind its `constructor`, which has been read, and returns the constructor of
+/// the value underneath. §1.1.2
 ///
-/// Fails unless it is `name` or `code`.
-pub(crate) fn expect_descriptor(
+/// # Errors
+/// When it is no described value, or its descriptor is neither `name` nor `code`.
+pub fn expect_descriptor(
     constructor: u8,
     reader: &mut Reader<'_>,
     name: &'static str,

@@ -26,6 +26,7 @@ mod error;
 mod frame;
 mod keys;
 mod limits;
+mod map_reader;
 mod message;
 mod multiple;
 mod numbers;
@@ -46,7 +47,7 @@ mod value;
 pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
 pub use collections::{Fields, List, ListIter, Map, MapIter};
-pub use composite::{Composite, ListReader, ListWriter};
+pub use composite::{Composite, ListReader, ListWriter, begin_described, expect_descriptor};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
 pub use dissect::{Dissection, dissect};
@@ -56,6 +57,7 @@ pub use frame::{
     ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
 };
 pub use limits::Limits;
+pub use map_reader::MapReader;
 pub use message::{
     Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
     SequenceIter,
@@ -79,3 +81,18 @@ pub use transport::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };
 pub use value::{Described, Value};
+
+#[cfg(feature = "derive")]
+pub use amqp10_codec_derive::{Composite, Decode, Encode, IntoOwned};
+
+/// What derived code names and a crate without `std` cannot.
+#[cfg(feature = "derive")]
+#[doc(hidden)]
+pub mod derived {
+    pub use alloc::vec::Vec;
+
+    /// Whether a field has its default, which takes its type from the field.
+    pub fn same<T: PartialEq>(field: &T, default: &T) -> bool {
+        field == default
+    }
+}

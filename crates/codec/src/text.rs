@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
+use crate::codec::owned_already;
 use crate::constructor as code;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader};
 
@@ -223,6 +224,20 @@ fn invalid_utf8(octets: &[u8], end: usize) -> DecodeError {
     DecodeError::new(DecodeErrorKind::InvalidUtf8, start.saturating_add(valid))
 }
 
+impl<'a> Decode<'a> for String {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        <&str>::decode_data(constructor, reader).map(Self::from)
+    }
+}
+
+impl<'a> Decode<'a> for Vec<u8> {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        <&[u8]>::decode_data(constructor, reader).map(Self::from)
+    }
+}
+
+owned_already!(String, Vec<u8>);
+
 impl<'a> Decode<'a> for Str<'a> {
     #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -283,6 +298,28 @@ impl Encode for str {
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_variable(code::STR8, code::STR32, self.as_bytes(), out);
+    }
+}
+
+impl Encode for String {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_str().encode(out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.as_str().encoded_len()
+    }
+}
+
+impl Encode for Vec<u8> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_slice().encode(out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.as_slice().encoded_len()
     }
 }
 
