@@ -24,6 +24,8 @@ mod constructor;
 mod dissect;
 mod error;
 mod frame;
+#[cfg(feature = "json")]
+pub mod json;
 mod keys;
 mod limits;
 mod map_reader;
