@@ -36,6 +36,8 @@ mod performative;
 mod primitive;
 mod reader;
 pub mod sasl;
+#[cfg(feature = "serde")]
+pub mod serde;
 mod state;
 mod symbol;
 mod tag;

@@ -1,5 +1,5 @@
 use crate::constructor as code;
-use crate::{Decode, DecodeError, DecodeErrorKind, Reader};
+use crate::{Decode, DecodeError, DecodeErrorKind, Reader, Symbol};
 
 /// Reads a map of named entries in the order of the wire: a composite in the form of a map.
 ///
@@ -65,8 +65,11 @@ impl<'a> MapReader<'a> {
         while let Some(left) = self.left.checked_sub(1) {
             self.left = left;
             match self.entries.peek()? {
-                code::STR8 | code::STR32 => return <&str>::decode(&mut self.entries).map(Some),
-                code::SYM8 | code::SYM32 => return self.symbol().map(Some),
+                code::STR8 | code::STR32 => return self.entries.read().map(Some),
+                found @ (code::SYM8 | code::SYM32) => {
+                    self.entries.octet()?;
+                    return Symbol::decode_text(found, &mut self.entries).map(Some);
+                }
                 _ => {
                     self.entries.skip()?;
                     self.entries.skip()?;
@@ -74,15 +77,6 @@ impl<'a> MapReader<'a> {
             }
         }
         Ok(None)
-    }
-
-    fn symbol(&mut self) -> Result<&'a str, DecodeError> {
-        let at = self.entries.offset();
-        let wide = self.entries.octet()? == code::SYM32;
-        match core::str::from_utf8(self.entries.variable(wide)?) {
-            Ok(text) if text.is_ascii() => Ok(text),
-            _ => Err(DecodeError::new(DecodeErrorKind::InvalidSymbol, at)),
-        }
     }
 
     /// Reads the value of the key before it into `slot`: null as `Some(None)`.

@@ -252,16 +252,17 @@ impl<'a> Decode<'a> for Binary<'a> {
     }
 }
 
-impl<'a> Decode<'a> for Symbol<'a> {
+impl<'a> Symbol<'a> {
+    /// Decodes the text of a symbol.
     #[inline]
-    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode_text(constructor: u8, reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
         let octets = match constructor {
             code::SYM8 => reader.variable(false)?,
             code::SYM32 => reader.variable(true)?,
             _ => return Err(reader.unexpected("symbol", constructor)),
         };
         match core::str::from_utf8(octets) {
-            Ok(text) if text.is_ascii() => Ok(Self(Cow::Borrowed(text))),
+            Ok(text) if text.is_ascii() => Ok(text),
             _ => {
                 let start = reader.offset().saturating_sub(octets.len());
                 let at = octets.iter().position(|octet| !octet.is_ascii()).unwrap_or(0);
@@ -288,6 +289,13 @@ fn encode_variable(small: u8, wide: u8, octets: &[u8], out: &mut Vec<u8>) {
 /// The length of constructor, size and octets.
 fn variable_len(octets: &[u8]) -> usize {
     octets.len().saturating_add(if octets.len() <= 255 { 2 } else { 5 })
+}
+
+impl<'a> Decode<'a> for Symbol<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Self::decode_text(constructor, reader).map(Self::from_const)
+    }
 }
 
 impl Encode for str {
