@@ -45,6 +45,34 @@ impl fmt::Debug for Uuid {
     }
 }
 
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for Uuid {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.into_bytes())
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<Uuid> for uuid::Uuid {
+    fn from(id: Uuid) -> Self {
+        Self::from_bytes(id.0)
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for crate::Value<'_> {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Uuid(id.into())
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for crate::MessageId<'_> {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Uuid(id.into())
+    }
+}
+
 owned_already!(
     (),
     bool,
@@ -246,5 +274,23 @@ impl Encode for char {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(code::CHAR);
         out.extend_from_slice(&u32::from(*self).to_be_bytes());
+    }
+}
+
+#[cfg(all(test, feature = "uuid"))]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn uuids_of_the_crate_uuid() {
+        let octets = *b"\0\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+        let id = uuid::Uuid::from(Uuid(octets));
+        assert_eq!(id.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(id.to_string(), Uuid(octets).to_string());
+        assert_eq!(Uuid::from(id), Uuid(octets));
+        assert_eq!(crate::Value::from(id), crate::Value::Uuid(Uuid(octets)));
+        assert_eq!(crate::MessageId::from(id), crate::MessageId::Uuid(Uuid(octets)));
     }
 }
