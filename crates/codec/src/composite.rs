@@ -286,6 +286,7 @@ macro_rules! composite {
     )*) => { $(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub struct $name $(<$life>)? {
             $( $(#[$field_doc])* pub $field: $type, )*
         }

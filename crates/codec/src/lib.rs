@@ -12,9 +12,12 @@
 #![doc = include_str!("../README.md")]
 
 extern crate alloc;
-#[cfg(test)]
+// The crate `arbitrary` needs it too.
+#[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod array;
 mod codec;
 mod collections;

@@ -9,22 +9,27 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, before it if negative. §1.6.17
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Timestamp(pub i64);
 
 /// A universally unique id, octets in network order. §1.6.18
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Uuid(pub [u8; 16]);
 
 /// An IEEE 754-2008 decimal32, carried bit for bit in network order. §1.6.13
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal32(pub [u8; 4]);
 
 /// An IEEE 754-2008 decimal64, carried bit for bit in network order. §1.6.14
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal64(pub [u8; 8]);
 
 /// An IEEE 754-2008 decimal128, carried bit for bit in network order. §1.6.15
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal128(pub [u8; 16]);
 
 impl fmt::Display for Uuid {
