@@ -90,6 +90,14 @@ enum Word {
 #[amqp(name = "example:nothing:list", code = 6)]
 struct Nothing {}
 
+#[derive(Debug, Decode, Encode, PartialEq)]
+#[amqp(name = "example:last:list", code = 0xffff_ffff_ffff_ffff)]
+struct Last {}
+
+#[derive(Debug, Decode, Encode, PartialEq)]
+#[amqp(name = "example:first:list", code = 0)]
+struct First {}
+
 mod elsewhere {
     pub(crate) use amqp10_codec as codec;
 }
@@ -205,6 +213,12 @@ fn descriptors_are_numbers_or_symbols() {
         let found = std::num::NonZeroU32::new(found);
         let other = DecodeErrorKind::UnexpectedDescriptor { expected: "example:thing:list", found };
         assert_eq!(read::<Thing<'_>>(&list(descriptor, 1, &[0xa1, 1, b'n'])), Err(other));
+    }
+    same(First {}, &[0, 0x44, 0x45]);
+    same(Last {}, &[0, 0x80, 255, 255, 255, 255, 255, 255, 255, 255, 0x45]);
+    for descriptor in [&[0xa3, 1, b'e'][..], &[0xa1, 1, b'e']] {
+        let other = DecodeErrorKind::UnexpectedDescriptor { expected: "example:last:list", found: None };
+        assert_eq!(read::<Last>(&list(descriptor, 0, &[])), Err(other));
     }
     let plain = read::<Thing<'_>>(&[0x45]);
     assert_eq!(plain, Err(DecodeErrorKind::UnexpectedType { expected: "example:thing:list", found: 0x45 }));
