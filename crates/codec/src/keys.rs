@@ -122,7 +122,7 @@ fn short_strings_differ(mut reader: Reader<'_>, count: u32) -> Result<bool, Deco
         let Some((place, before)) = keys.get_mut(..=seen).and_then(<[_]>::split_last_mut) else {
             return Ok(false);
         };
-        if before.iter().any(|known| *known == key) {
+        if before.contains(&key) {
             return Ok(false);
         }
         *place = key;
