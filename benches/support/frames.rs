@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use amqp10_codec::{
     Attach, Channel, DecodeError, DeliveryNumber, DeliveryState, DeliveryTag, Disposition, Encode, Flow, FrameType,
-    Handle, MessageFormat, Performative, Reader, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, Source,
-    Symbol, Target, TerminusDurability, Transfer, TransferNumber, Value, begin_frame, finish_frame, next_frame,
+    Handle, MessageFormat, Outcome, Performative, Reader, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo,
+    Source, Symbol, Target, TerminusDurability, Transfer, TransferNumber, Value, begin_frame, finish_frame, next_frame,
 };
 
 const OUTCOMES: [Symbol<'static>; 4] = [
@@ -72,7 +72,7 @@ pub fn attach_frame() -> Vec<u8> {
     let source = Source {
         address: Some(Value::from("queue/a1x/consumer-group-1")),
         durable: TerminusDurability::UnsettledState,
-        default_outcome: Some(DeliveryState::Released),
+        default_outcome: Some(Outcome::Released),
         outcomes: OUTCOMES.into_iter().collect(),
         capabilities: [Symbol::from_static("queue")].into_iter().collect(),
         ..Source::default()
@@ -81,8 +81,8 @@ pub fn attach_frame() -> Vec<u8> {
     let attach = Attach {
         snd_settle_mode: SenderSettleMode::Unsettled,
         rcv_settle_mode: ReceiverSettleMode::First,
-        source: Some(source),
-        target: Some(target),
+        source: Some(source.into()),
+        target: Some(target.into()),
         initial_delivery_count: Some(SequenceNo(0)),
         max_message_size: Some(1 << 20),
         ..Attach::new("receiver-1234567890123456789", Handle(0), Role::Sender)

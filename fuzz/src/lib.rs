@@ -1,14 +1,18 @@
 //! What the fuzz targets check. `tests/fuzz` includes this file to check the corpora without a fuzzer.
 
+use std::collections::HashSet;
+
 use amqp10_codec::sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
 use amqp10_codec::{
-    Accepted, Array, Attach, Begin, Binary, Body, Channel, Close, Decimal32, Decimal64, Decimal128, Decode,
-    DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Described, Descriptor, Detach, Disposition, Encode,
-    End, Error, ErrorCondition, ExpiryPolicy, Flow, FrameError, FrameHeader, FrameType, Handle, Header, IntoOwned,
-    List, MAX_DEPTH, MIN_MAX_FRAME_SIZE, Map, Message, MessageFormat, MessageId, MessageView, Milliseconds, Modified,
-    Multiple, Open, Performative, Properties, ProtocolHeader, Reader, Received, ReceiverSettleMode, Rejected, Released,
-    Role, Seconds, SenderSettleMode, SequenceNo, Source, Str, Symbol, Target, TerminusDurability, Timestamp, Transfer,
-    TransferNumber, Uuid, Value, begin_frame, encode_to_vec, finish_frame, next_frame,
+    Accepted, Array, Attach, Begin, Binary, Body, Channel, Close, Coordinator, Decimal32, Decimal64, Decimal128,
+    Declare, Declared, Decode, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Described, Descriptor,
+    Detach, Discharge, Disposition, DistributionMode, Encode, End, Error, ErrorCondition, ExpiryPolicy, Flow,
+    FrameError, FrameHeader, FrameType, Handle, Header, IntoOwned, LifetimePolicy, List, MAX_DEPTH, MIN_MAX_FRAME_SIZE,
+    Map, Message, MessageFormat, MessageId, MessageView, Milliseconds, Modified, Multiple, Open, Outcome, Performative,
+    Properties, ProtocolHeader, Reader, Received, ReceiverSettleMode, Rejected, Released, Role, Seconds,
+    SenderSettleMode, SequenceNo, Source, SourceArchetype, Str, Symbol, Target, TargetArchetype, TerminusDurability,
+    Timestamp, TransactionId, TransactionalState, Transfer, TransferNumber, TxnCapability, Uuid, Value, begin_frame,
+    encode_to_vec, finish_frame, next_frame,
 };
 
 /// The largest frame that is taken, unless an input says otherwise.
@@ -63,7 +67,9 @@ pub fn roundtrip(octets: &[u8]) {
     round!(Role, SenderSettleMode, ReceiverSettleMode, TerminusDurability, ExpiryPolicy, DeliveryTag);
     round!(Open<'_>, Begin<'_>, Attach<'_>, Flow<'_>, Transfer<'_>, Disposition<'_>, Detach<'_>, End<'_>, Close<'_>);
     round!(Source<'_>, Target<'_>, Error<'_>, ErrorCondition<'_>, Header, Properties<'_>, MessageId<'_>);
-    round!(DeliveryState<'_>, Received, Accepted, Rejected<'_>, Released, Modified<'_>);
+    round!(DeliveryState<'_>, Outcome<'_>, Received, Accepted, Rejected<'_>, Released, Modified<'_>);
+    round!(Coordinator<'_>, Declare<'_>, Discharge, Declared, TransactionalState<'_>, TransactionId, TxnCapability);
+    round!(SourceArchetype<'_>, TargetArchetype<'_>, LifetimePolicy, DistributionMode);
     round!(SaslMechanisms<'_>, SaslInit<'_>, SaslChallenge<'_>, SaslResponse<'_>, SaslOutcome<'_>, SaslCode);
     message(octets);
     for item in Stream::of(octets, MAX_FRAME_SIZE).items {
@@ -339,12 +345,30 @@ fn walk(value: &Value<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
     }
 }
 
+/// Visits every entry; identical keys end it.
 fn walk_map(map: &Map<'_>, depth: u8, steps: &mut u32) -> Result<(), Stop> {
-    map.iter().try_for_each(|entry| {
+    let mut keys = HashSet::new();
+    for entry in map.iter() {
         let (key, value) = entry?;
         walk(&key, depth, steps)?;
-        walk(&value, depth, steps)
-    })
+        walk(&value, depth, steps)?;
+        if !keys.insert(encode_to_vec(&key)) {
+            return Err(Stop::Malformed("a key stands there twice".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Visits a map of a message, whose keys and values must be of certain types.
+fn walk_section(map: &Map<'_>, steps: &mut u32, fits: impl Fn(&Value<'_>, &Value<'_>) -> bool) -> Result<(), Stop> {
+    walk_map(map, 1, steps)?;
+    for entry in map.iter() {
+        let (key, value) = entry?;
+        if !fits(&key, &value) {
+            return Err(Stop::Malformed("a key or value is of another type".into()));
+        }
+    }
+    Ok(())
 }
 
 /// Visits everything inside a message.
@@ -353,9 +377,12 @@ fn walk_message(view: &MessageView<'_>) -> Result<(), Stop> {
     view.header()?;
     view.properties()?;
     for map in [view.delivery_annotations()?, view.message_annotations()?, view.footer()?].into_iter().flatten() {
-        walk_map(&map, 1, steps)?;
+        walk_section(&map, steps, |key, _| matches!(key, Value::Symbol(_) | Value::Ulong(_)))?;
     }
-    walk_map(&view.application_properties()?, 1, steps)?;
+    walk_section(&view.application_properties()?, steps, |key, value| {
+        let compound = matches!(value, Value::List(_) | Value::Map(_) | Value::Array(_) | Value::Described(_));
+        matches!(key, Value::String(_)) && !compound
+    })?;
     match view.body()? {
         Body::Empty => Err(Stop::Malformed("there is no body".into())),
         Body::Data(mut data) => data.try_for_each(|section| Ok(section.map(drop)?)),

@@ -93,7 +93,7 @@ async fn what_the_peer_said_before_the_stream_broke_is_heard() {
 async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
     let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
-    let attach = Attach { source: Some(Source::at("queue")), ..Attach::new("link", Handle(0), Role::Receiver) };
+    let attach = Attach { source: Some(Source::at("queue").into()), ..Attach::new("link", Handle(0), Role::Receiver) };
     encode_frame(FrameType::Amqp, Channel(0), &Open::new("hasty"), &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &Begin::new(TransferNumber(0), 10, 10), &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &attach, &mut wire);

@@ -191,8 +191,9 @@ async fn a_silent_client_is_closed_after_what_it_announced() {
     let mut stream = connect(&options).await.unwrap().stream;
     let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
     let open = Open { idle_time_out: Some(Milliseconds(200)), ..Open::new("silent") };
-    let source = Some(Source::at("default"));
-    let attach = Attach { source, target: Some(Target::default()), ..Attach::new("link", Handle(0), Role::Receiver) };
+    let source = Some(Source::at("default").into());
+    let attach =
+        Attach { source, target: Some(Target::default().into()), ..Attach::new("link", Handle(0), Role::Receiver) };
     encode_frame(FrameType::Amqp, Channel(0), &open, &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &Begin::new(TransferNumber(0), 100, 100), &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &attach, &mut wire);

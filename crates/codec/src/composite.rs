@@ -11,6 +11,8 @@ pub trait Composite {
     const NAME: &'static str;
     /// The numeric descriptor.
     const CODE: u64;
+    /// The names of the fields, in order, as they stand in the declaration.
+    const FIELDS: &'static [&'static str] = &[];
 }
 
 /// Decodes a composite whose descriptor has been read.
@@ -32,22 +34,23 @@ pub(crate) fn expect_descriptor(
         return Err(reader.unexpected(name, constructor));
     }
     let at = reader.offset();
-    if !descriptor_is(reader, name, code)? {
-        return Err(DecodeError::new(DecodeErrorKind::UnexpectedDescriptor { expected: name }, at));
+    match take_descriptor(reader, name, code)? {
+        found if found == code => reader.octet(),
+        found => Err(DecodeError::new(DecodeErrorKind::unexpected_descriptor(name, found), at)),
     }
-    reader.octet()
 }
 
-/// Takes a descriptor and tells whether it is `name` or `code`.
-fn descriptor_is(reader: &mut Reader<'_>, name: &str, code: u64) -> Result<bool, DecodeError> {
+/// Takes a descriptor and returns its number; `name` counts as `code`, and what has no number as `u64::MAX`.
+fn take_descriptor(reader: &mut Reader<'_>, name: &str, code: u64) -> Result<u64, DecodeError> {
+    let by_name = |found: &[u8]| if found == name.as_bytes() { code } else { u64::MAX };
     Ok(match reader.octet()? {
-        code::SMALLULONG => u64::from(reader.octet()?) == code,
-        code::ULONG => u64::from_be_bytes(reader.octets()?) == code,
-        code::SYM8 => reader.variable(false)? == name.as_bytes(),
-        code::SYM32 => reader.variable(true)? == name.as_bytes(),
+        code::SMALLULONG => u64::from(reader.octet()?),
+        code::ULONG => u64::from_be_bytes(reader.octets()?),
+        code::SYM8 => by_name(reader.variable(false)?),
+        code::SYM32 => by_name(reader.variable(true)?),
         other => {
             reader.skip_data(other)?;
-            false
+            u64::MAX
         }
     })
 }
@@ -282,6 +285,7 @@ macro_rules! composite {
         impl $(<$life>)? $crate::Composite for $name $(<$life>)? {
             const NAME: &'static str = $symbol;
             const CODE: u64 = $code;
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
         }
 
         $crate::composite::composite!(@decode $name $(<$life>)? { $($field: $type $(= $default)?),* });
@@ -367,5 +371,6 @@ mandatory_fields!(
     crate::Symbol<'a>,
     crate::Binary<'a>,
     crate::ErrorCondition<'a>,
+    crate::TransactionId,
     crate::sasl::SaslCode,
 );

@@ -67,6 +67,38 @@ pub(crate) const fn width(code: u8) -> Option<Width> {
     })
 }
 
+/// The name of the type that `code` constructs, for people.
+pub(crate) const fn type_name(code: u8) -> &'static str {
+    match code {
+        DESCRIBED => "a described value",
+        NULL => "null",
+        TRUE | FALSE | BOOLEAN => "boolean",
+        UBYTE => "ubyte",
+        USHORT => "ushort",
+        UINT0 | SMALLUINT | UINT => "uint",
+        ULONG0 | SMALLULONG | ULONG => "ulong",
+        BYTE => "byte",
+        SHORT => "short",
+        SMALLINT | INT => "int",
+        SMALLLONG | LONG => "long",
+        FLOAT => "float",
+        DOUBLE => "double",
+        DECIMAL32 => "decimal32",
+        DECIMAL64 => "decimal64",
+        DECIMAL128 => "decimal128",
+        CHAR => "char",
+        TIMESTAMP => "timestamp",
+        UUID => "uuid",
+        VBIN8 | VBIN32 => "binary",
+        STR8 | STR32 => "string",
+        SYM8 | SYM32 => "symbol",
+        LIST0 | LIST8 | LIST32 => "list",
+        MAP8 | MAP32 => "map",
+        ARRAY8 | ARRAY32 => "array",
+        _ => "no type",
+    }
+}
+
 /// The descriptor of a described value, §1.1.2: a number or a symbolic name; anything else is kept as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Descriptor<'a> {

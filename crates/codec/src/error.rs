@@ -1,4 +1,7 @@
 use core::fmt;
+use core::num::NonZeroU32;
+
+use crate::constructor as code;
 
 /// Why octets could not be decoded, and where.
 ///
@@ -32,6 +35,8 @@ pub enum DecodeErrorKind {
     UnexpectedDescriptor {
         /// The composite that belongs here.
         expected: &'static str,
+        /// The descriptor found instead, if it is a number of 32 bits.
+        found: Option<NonZeroU32>,
     },
     /// A field that the specification makes mandatory is absent or null.
     MissingField(&'static str),
@@ -47,8 +52,33 @@ pub enum DecodeErrorKind {
     CountTooLarge,
     /// A map has a key without a value, §1.6.23.
     OddMapCount,
-    /// Values are nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// Two keys of a map are identical, §1.6.23.
+    DuplicateKey,
+    /// Values are nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH), or than [`Limits::depth`](crate::Limits::depth).
     TooDeep,
+    /// A list, map or array has more elements than [`Limits::elements`](crate::Limits::elements).
+    TooManyElements,
+    /// There are more values in all than [`Limits::nodes`](crate::Limits::nodes).
+    TooManyValues,
+}
+
+impl DecodeErrorKind {
+    #[cold]
+    pub(crate) fn unexpected_descriptor(expected: &'static str, found: u64) -> Self {
+        Self::UnexpectedDescriptor { expected, found: u32::try_from(found).ok().and_then(NonZeroU32::new) }
+    }
+}
+
+/// The name of a field as the specification spells it.
+pub(crate) struct FieldName(pub(crate) &'static str);
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.split('_').enumerate().try_for_each(|(at, word)| {
+            f.write_str(if at > 0 { "-" } else { "" })?;
+            f.write_str(word)
+        })
+    }
 }
 
 impl DecodeError {
@@ -76,29 +106,34 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use DecodeErrorKind as Kind;
         match self.kind {
-            DecodeErrorKind::Incomplete => f.write_str("the input ends inside a value"),
-            DecodeErrorKind::Overrun => f.write_str("a value is longer than the sized value around it"),
-            DecodeErrorKind::LeftOver => f.write_str("octets are left over at the end of a sized value"),
-            DecodeErrorKind::UnknownConstructor(code) => {
-                write!(f, "expected a constructor, found 0x{code:02x}")
+            Kind::Incomplete => f.write_str("expected the rest of a value, found the end of the input"),
+            Kind::Overrun => f.write_str("expected more octets, found the end of the sized value around"),
+            Kind::LeftOver => f.write_str("expected the end of a sized value, found more octets"),
+            Kind::UnknownConstructor(code) => write!(f, "expected a constructor of §1.6, found 0x{code:02x}"),
+            Kind::UnexpectedType { expected, found } => {
+                write!(f, "expected {expected}, found {} (0x{found:02x})", code::type_name(found))
             }
-            DecodeErrorKind::UnexpectedType { expected, found } => {
-                write!(f, "expected {expected}, found constructor 0x{found:02x}")
+            Kind::UnexpectedDescriptor { expected, found: Some(found) } => {
+                write!(f, "expected {expected}, found the descriptor 0x{found:02x}")
             }
-            DecodeErrorKind::UnexpectedDescriptor { expected } => {
+            Kind::UnexpectedDescriptor { expected, found: None } => {
                 write!(f, "expected {expected}, found another descriptor")
             }
-            DecodeErrorKind::MissingField(name) => {
-                write!(f, "the mandatory field {name} is missing")
+            Kind::MissingField(name) => {
+                write!(f, "expected the mandatory field {}, found null or nothing", FieldName(name))
             }
-            DecodeErrorKind::InvalidValue(what) => write!(f, "{what} is out of range"),
-            DecodeErrorKind::InvalidUtf8 => f.write_str("a string is not UTF-8"),
-            DecodeErrorKind::InvalidSymbol => f.write_str("a symbol is not ASCII"),
-            DecodeErrorKind::InvalidChar => f.write_str("a char is not a Unicode scalar value"),
-            DecodeErrorKind::CountTooLarge => f.write_str("a count is larger than its octets can hold"),
-            DecodeErrorKind::OddMapCount => f.write_str("a map has a key without a value"),
-            DecodeErrorKind::TooDeep => f.write_str("values are nested too deeply"),
+            Kind::InvalidValue(what) => write!(f, "expected {what} within its range, found another value"),
+            Kind::InvalidUtf8 => f.write_str("expected UTF-8, found an octet that is none"),
+            Kind::InvalidSymbol => f.write_str("expected ASCII, found an octet above 0x7f in a symbol"),
+            Kind::InvalidChar => f.write_str("expected a Unicode scalar value, found a char that is none"),
+            Kind::CountTooLarge => f.write_str("expected a count that the octets can hold, found a larger one"),
+            Kind::OddMapCount => f.write_str("expected keys and values in pairs, found a map with an odd count"),
+            Kind::DuplicateKey => f.write_str("expected keys that differ, found one identical to one before"),
+            Kind::TooDeep => f.write_str("expected fewer levels, found values nested too deeply"),
+            Kind::TooManyElements => f.write_str("expected fewer elements, found too many in one list, map or array"),
+            Kind::TooManyValues => f.write_str("expected fewer values, found too many in all"),
         }?;
         write!(f, " at offset {}", self.offset)
     }

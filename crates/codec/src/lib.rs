@@ -15,48 +15,66 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod array;
 mod codec;
 mod collections;
 mod composite;
 mod condition;
 mod constructor;
+mod dissect;
 mod error;
 mod frame;
+mod keys;
+mod limits;
 mod message;
+mod multiple;
 mod numbers;
 mod performative;
 mod primitive;
 mod reader;
 pub mod sasl;
 mod state;
+mod symbol;
 mod tag;
 mod terminus;
 mod text;
+mod transaction;
 mod transport;
+mod validate;
 mod value;
 
+pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
-pub use collections::{Array, ArrayIter, Fields, List, ListIter, Map, MapIter, Multiple};
+pub use collections::{Fields, List, ListIter, Map, MapIter};
 pub use composite::{Composite, ListReader, ListWriter};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
+pub use dissect::{Dissection, dissect};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use frame::{
     FRAME_HEADER_SIZE, Frame, FrameError, FrameErrorKind, FrameHeader, FrameType, MIN_MAX_FRAME_SIZE, ProtocolHeader,
     ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
 };
+pub use limits::Limits;
 pub use message::{
     Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
     SequenceIter,
 };
+pub use multiple::Multiple;
 pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo, TransferNumber};
 pub use performative::Performative;
 pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
 pub use reader::{MAX_DEPTH, Reader};
-pub use state::{Accepted, DeliveryState, Modified, Received, Rejected, Released};
+pub use state::{Accepted, DeliveryState, Modified, Outcome, Received, Rejected, Released};
 pub use tag::{DeliveryTag, InvalidDeliveryTag};
-pub use terminus::{ExpiryPolicy, Source, Target, TerminusDurability};
+pub use terminus::{
+    DistributionMode, ExpiryPolicy, LifetimePolicy, Source, SourceArchetype, Target, TargetArchetype,
+    TerminusDurability,
+};
 pub use text::{Binary, InvalidSymbol, Str, Symbol};
+pub use transaction::{
+    Coordinator, Declare, Declared, Discharge, InvalidTransactionId, TransactionId, TransactionalState, TxnCapability,
+};
 pub use transport::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };

@@ -5,7 +5,7 @@ use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::{
     Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
-    Open, Reader, Transfer,
+    IntoOwned, Open, Reader, Transfer,
 };
 
 /// The body of an AMQP frame, §2.7. Rare and large ones are boxed.
@@ -130,7 +130,7 @@ impl<'a> Performative<'a> {
             End::CODE => Self::End(End::decode_list(list, reader)?),
             Close::CODE => Self::Close(Close::decode_list(list, reader)?),
             _ => {
-                let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a performative" };
+                let kind = DecodeErrorKind::unexpected_descriptor("a performative", code);
                 return Err(DecodeError::new(kind, at));
             }
         })
@@ -149,6 +149,24 @@ impl Encode for Performative<'_> {
             Self::Detach(body) => body.encode(out),
             Self::End(body) => body.encode(out),
             Self::Close(body) => body.encode(out),
+        }
+    }
+}
+
+impl IntoOwned for Performative<'_> {
+    type Owned = Performative<'static>;
+
+    fn into_owned(self) -> Performative<'static> {
+        match self {
+            Self::Open(body) => Performative::Open(Box::new(body.into_owned())),
+            Self::Begin(body) => Performative::Begin(Box::new(body.into_owned())),
+            Self::Attach(body) => Performative::Attach(Box::new(body.into_owned())),
+            Self::Flow(body) => Performative::Flow(body.into_owned()),
+            Self::Transfer(body) => Performative::Transfer(body.into_owned()),
+            Self::Disposition(body) => Performative::Disposition(body.into_owned()),
+            Self::Detach(body) => Performative::Detach(body.into_owned()),
+            Self::End(body) => Performative::End(body.into_owned()),
+            Self::Close(body) => Performative::Close(body.into_owned()),
         }
     }
 }

@@ -90,7 +90,7 @@ impl<'a> Decode<'a> for bool {
                 match reader.octet()? {
                     0 => Ok(false),
                     1 => Ok(true),
-                    _ => Err(DecodeError::new(DecodeErrorKind::InvalidValue("a boolean octet"), at)),
+                    _ => Err(DecodeError::new(DecodeErrorKind::InvalidValue("the octet of a boolean"), at)),
                 }
             }
             _ => Err(reader.unexpected("boolean", constructor)),

@@ -1,5 +1,5 @@
 use crate::constructor::{self as code, Width};
-use crate::{Decode, DecodeError, DecodeErrorKind};
+use crate::{Decode, DecodeError, DecodeErrorKind, Limits};
 
 /// How deep values may be nested in each other: compounds, arrays and described values count one each.
 ///
@@ -29,6 +29,14 @@ impl<'a> Reader<'a> {
     /// [`Overrun`](DecodeErrorKind::Overrun).
     pub const fn sized(input: &'a [u8]) -> Self {
         Self { rest: input, end: input.len(), depth_left: MAX_DEPTH, sized: true }
+    }
+
+    /// A sized reader that lets values be nested no deeper than these limits, and than [`MAX_DEPTH`].
+    ///
+    /// The other limits are for [`Value::validate_within`](crate::Value::validate_within).
+    pub const fn with_limits(input: &'a [u8], limits: &Limits) -> Self {
+        let depth_left = if limits.depth < MAX_DEPTH { limits.depth } else { MAX_DEPTH };
+        Self { rest: input, end: input.len(), depth_left, sized: true }
     }
 
     /// A sized reader inside a larger input: `offset` is where `input` starts in it, `depth_left` what may still be nested.

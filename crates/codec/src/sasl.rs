@@ -131,7 +131,7 @@ impl<'a> Decode<'a> for SaslBody<'a> {
             SaslResponse::CODE => Self::Response(SaslResponse::decode_data(constructor, reader)?),
             SaslOutcome::CODE => Self::Outcome(SaslOutcome::decode_data(constructor, reader)?),
             _ => {
-                let kind = DecodeErrorKind::UnexpectedDescriptor { expected: "a SASL frame body" };
+                let kind = DecodeErrorKind::unexpected_descriptor("a SASL frame body", code);
                 return Err(DecodeError::new(kind, at));
             }
         })

@@ -1,10 +1,15 @@
 //! Delivery states, §3.4 and §4.5.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::composite::composite;
 use crate::constructor as code;
-use crate::{Composite, Decode, DecodeError, Described, Descriptor, Encode, Error, Fields, IntoOwned, Reader};
+use crate::performative::peek_code;
+use crate::{
+    Composite, Declared, Decode, DecodeError, DecodeErrorKind, Described, Encode, Error, Fields, IntoOwned, Reader,
+    Symbol, TransactionalState,
+};
 
 composite! {
     /// How much of a message has arrived. §3.4.1
@@ -56,17 +61,49 @@ pub enum DeliveryState<'a> {
     Released,
     /// §3.4.5
     Modified(Modified<'a>),
+    /// §4.5.5
+    Declared(Declared),
+    /// §4.5.6; not terminal before the transaction is
+    Transactional(Box<TransactionalState<'a>>),
     /// A state that is not known here, kept as it came.
+    Other(Described<'a>),
+}
+
+/// A state of a delivery that does not change any more: what `provides="outcome"`. §3.4
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// §3.4.2
+    Accepted,
+    /// §3.4.3
+    Rejected(Rejected<'a>),
+    /// §3.4.4
+    Released,
+    /// §3.4.5
+    Modified(Modified<'a>),
+    /// §4.5.5
+    Declared(Declared),
+    /// An outcome that is not known here, kept as it came.
     Other(Described<'a>),
 }
 
 impl DeliveryState<'_> {
     /// Whether this is an outcome: a state that does not change any more. §3.4
     ///
-    /// A state that is not known here counts as none.
+    /// A state that is not known here counts as none, nor does the outcome inside a transaction.
     pub const fn is_outcome(&self) -> bool {
-        !matches!(self, Self::Received(_) | Self::Other(_))
+        !matches!(self, Self::Received(_) | Self::Transactional(_) | Self::Other(_))
     }
+}
+
+impl Outcome<'_> {
+    /// The symbols by which the outcomes of §3.4 are named in the outcomes of a source.
+    pub const STANDARD: [Symbol<'static>; 4] = [
+        Symbol::from_static(Accepted::NAME),
+        Symbol::from_static(Rejected::NAME),
+        Symbol::from_static(Released::NAME),
+        Symbol::from_static(Modified::NAME),
+    ];
 }
 
 impl<'a> Decode<'a> for DeliveryState<'a> {
@@ -86,33 +123,63 @@ impl<'a> Decode<'a> for DeliveryState<'a> {
     }
 }
 
+const NAMES: [(&str, u64); 7] = [
+    (Received::NAME, Received::CODE),
+    (Accepted::NAME, Accepted::CODE),
+    (Rejected::NAME, Rejected::CODE),
+    (Released::NAME, Released::CODE),
+    (Modified::NAME, Modified::CODE),
+    (Declared::NAME, Declared::CODE),
+    (TransactionalState::NAME, TransactionalState::CODE),
+];
+
 impl<'a> DeliveryState<'a> {
     /// Decodes any state; returns it and what stands behind it.
     #[inline(never)]
     fn decode_other(constructor: u8, mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
-        let mut ahead = reader.clone();
-        let described = Described::decode_data(constructor, &mut ahead)?;
-        let descriptor = described.descriptor()?;
-        fn is<T: Composite>(descriptor: &Descriptor<'_>) -> bool {
-            descriptor.is(T::NAME, T::CODE)
-        }
-        let state = if is::<Accepted>(&descriptor) {
-            Accepted::decode_data(constructor, &mut reader)?;
-            Self::Accepted
-        } else if is::<Released>(&descriptor) {
-            Released::decode_data(constructor, &mut reader)?;
-            Self::Released
-        } else if is::<Rejected<'_>>(&descriptor) {
-            Self::Rejected(Rejected::decode_data(constructor, &mut reader)?)
-        } else if is::<Modified<'_>>(&descriptor) {
-            Self::Modified(Modified::decode_data(constructor, &mut reader)?)
-        } else if is::<Received>(&descriptor) {
-            Self::Received(Received::decode_data(constructor, &mut reader)?)
-        } else {
-            drop(descriptor);
-            return Ok((Self::Other(described), ahead));
+        let r = &mut reader;
+        let state = match peek_code(constructor, r, "a delivery-state", &NAMES)? {
+            Accepted::CODE => Accepted::decode_data(constructor, r).map(|_| Self::Accepted)?,
+            Released::CODE => Released::decode_data(constructor, r).map(|_| Self::Released)?,
+            Rejected::CODE => Self::Rejected(Rejected::decode_data(constructor, r)?),
+            Modified::CODE => Self::Modified(Modified::decode_data(constructor, r)?),
+            Received::CODE => Self::Received(Received::decode_data(constructor, r)?),
+            Declared::CODE => Self::Declared(Declared::decode_data(constructor, r)?),
+            TransactionalState::CODE => Self::Transactional(Box::new(TransactionalState::decode_data(constructor, r)?)),
+            _ => Self::Other(Described::decode_data(constructor, r)?),
         };
         Ok((state, reader))
+    }
+}
+
+impl<'a> Decode<'a> for Outcome<'a> {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.offset();
+        let code = peek_code(constructor, reader, "an outcome", &NAMES)?;
+        if matches!(code, Received::CODE | TransactionalState::CODE) {
+            return Err(DecodeError::new(DecodeErrorKind::unexpected_descriptor("an outcome", code), at));
+        }
+        Ok(match DeliveryState::decode_data(constructor, reader)? {
+            DeliveryState::Rejected(state) => Self::Rejected(state),
+            DeliveryState::Released => Self::Released,
+            DeliveryState::Modified(state) => Self::Modified(state),
+            DeliveryState::Declared(state) => Self::Declared(state),
+            DeliveryState::Other(state) => Self::Other(state),
+            _ => Self::Accepted,
+        })
+    }
+}
+
+impl<'a> From<Outcome<'a>> for DeliveryState<'a> {
+    fn from(outcome: Outcome<'a>) -> Self {
+        match outcome {
+            Outcome::Accepted => Self::Accepted,
+            Outcome::Rejected(state) => Self::Rejected(state),
+            Outcome::Released => Self::Released,
+            Outcome::Modified(state) => Self::Modified(state),
+            Outcome::Declared(state) => Self::Declared(state),
+            Outcome::Other(state) => Self::Other(state),
+        }
     }
 }
 
@@ -124,6 +191,21 @@ impl Encode for DeliveryState<'_> {
             Self::Rejected(state) => state.encode(out),
             Self::Released => Released {}.encode(out),
             Self::Modified(state) => state.encode(out),
+            Self::Declared(state) => state.encode(out),
+            Self::Transactional(state) => state.encode(out),
+            Self::Other(state) => state.encode(out),
+        }
+    }
+}
+
+impl Encode for Outcome<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Accepted => Accepted {}.encode(out),
+            Self::Rejected(state) => state.encode(out),
+            Self::Released => Released {}.encode(out),
+            Self::Modified(state) => state.encode(out),
+            Self::Declared(state) => state.encode(out),
             Self::Other(state) => state.encode(out),
         }
     }
@@ -139,7 +221,24 @@ impl IntoOwned for DeliveryState<'_> {
             Self::Rejected(state) => DeliveryState::Rejected(state.into_owned()),
             Self::Released => DeliveryState::Released,
             Self::Modified(state) => DeliveryState::Modified(state.into_owned()),
+            Self::Declared(state) => DeliveryState::Declared(state),
+            Self::Transactional(state) => DeliveryState::Transactional(Box::new(state.into_owned())),
             Self::Other(state) => DeliveryState::Other(state.into_owned()),
+        }
+    }
+}
+
+impl IntoOwned for Outcome<'_> {
+    type Owned = Outcome<'static>;
+
+    fn into_owned(self) -> Outcome<'static> {
+        match self {
+            Self::Accepted => Outcome::Accepted,
+            Self::Rejected(state) => Outcome::Rejected(state.into_owned()),
+            Self::Released => Outcome::Released,
+            Self::Modified(state) => Outcome::Modified(state.into_owned()),
+            Self::Declared(state) => Outcome::Declared(state),
+            Self::Other(state) => Outcome::Other(state.into_owned()),
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::codec::owned_already;
 use crate::composite::composite;
 use crate::{
     Channel, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Encode, Error, Fields,
-    Handle, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, Source, Str, Symbol, Target,
-    TransferNumber,
+    Handle, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, SourceArchetype, Str, Symbol,
+    TargetArchetype, TransferNumber,
 };
 
 /// Declares a restricted type whose values are chosen from a list, §1.4.
@@ -130,9 +130,9 @@ composite! {
         /// How the link's receiver settles.
         rcv_settle_mode: ReceiverSettleMode = ReceiverSettleMode::First,
         /// Where messages come from.
-        source: Option<Source<'a>>,
+        source: Option<SourceArchetype<'a>>,
         /// Where messages go to.
-        target: Option<Target<'a>>,
+        target: Option<TargetArchetype<'a>>,
         /// The state of unsettled deliveries by delivery-tag.
         unsettled: Option<Map<'a>>,
         /// Whether `unsettled` leaves some out.

@@ -3,10 +3,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::constructor as code;
+use crate::keys::MapRule;
+use crate::limits::Budget;
 use crate::text::MAX_OCTETS;
 use crate::{
-    Array, Binary, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned, List, Map,
-    Reader, Str, Symbol, Timestamp, Uuid,
+    Array, Binary, Composite, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Descriptor, Encode, IntoOwned,
+    Limits, List, Map, Reader, Str, Symbol, Timestamp, Uuid,
 };
 
 /// A value of any type of §1.6.
@@ -104,6 +106,28 @@ impl Described<'_> {
         Value::decode(&mut self.reader()).map(Descriptor::from)
     }
 
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+        budget.inside(2, self.offset, |budget| {
+            let mut reader = self.reader();
+            Value::decode(&mut reader)?.check(budget)?;
+            Value::decode(&mut reader)?.check(budget)?;
+            reader.finish()
+        })
+    }
+
+    /// The whole of it, descriptor included, as a type with a descriptor: a body of a transaction, a filter, a lifetime-policy.
+    ///
+    /// # Errors
+    /// When the descriptor is another, or the value malformed.
+    pub fn read<'s, T: Decode<'s>>(&'s self) -> Result<T, DecodeError> {
+        let mut reader = self.reader();
+        // The level that the description takes is among those of the type.
+        reader.ascend();
+        let value = T::decode_data(code::DESCRIBED, &mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+
     /// The value underneath.
     ///
     /// # Errors
@@ -112,6 +136,19 @@ impl Described<'_> {
         let mut reader = self.reader();
         reader.skip()?;
         Value::decode(&mut reader)
+    }
+}
+
+/// # Panics
+/// If it has more than 2^31 octets.
+impl<T: Composite + Encode> From<&T> for Described<'static> {
+    fn from(composite: &T) -> Self {
+        let mut encoded = Vec::new();
+        composite.encode(&mut encoded);
+        assert!(encoded.len() <= MAX_OCTETS, "a described value may have at most 2^31 octets");
+        // Without the octet that says that it is described.
+        encoded.remove(0);
+        Described { encoded: Cow::Owned(encoded), offset: 0, depth_left: crate::MAX_DEPTH }
     }
 }
 
@@ -156,18 +193,25 @@ impl Value<'_> {
     /// Decodes everything inside this value and throws it away.
     ///
     /// # Errors
-    /// When anything in it is malformed or nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// When anything in it is malformed or beyond the [default limits](Limits), or two keys of a map are identical.
     pub fn validate(&self) -> Result<(), DecodeError> {
+        self.validate_within(&Limits::default())
+    }
+
+    /// The same within limits of the caller's own.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn validate_within(&self, limits: &Limits) -> Result<(), DecodeError> {
+        self.check(&mut Budget::new(limits))
+    }
+
+    pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
         match self {
-            Self::List(list) => list.validate(),
-            Self::Map(map) => map.validate(),
-            Self::Array(array) => array.validate(),
-            Self::Described(described) => {
-                let mut reader = described.reader();
-                Value::decode(&mut reader)?.validate()?;
-                Value::decode(&mut reader)?.validate()?;
-                reader.finish()
-            }
+            Self::List(list) => list.check(budget),
+            Self::Map(map) => map.check(MapRule::Any, budget),
+            Self::Array(array) => array.check(budget),
+            Self::Described(described) => described.check(budget),
             _ => Ok(()),
         }
     }

@@ -200,8 +200,10 @@ fn h10_only_performatives_in_amqp_frames() {
     let sasl = sasl_bodies().into_iter().flat_map(|(name, body)| [by_name(name, &body), body]);
     for body in sasl.chain(foreign.map(<[u8]>::to_vec)) {
         let error = Reader::sized(&body).read::<Performative<'_>>().unwrap_err();
-        let expected = DecodeErrorKind::UnexpectedDescriptor { expected: "a performative" };
-        assert_eq!(error.kind(), expected, "{body:02x?}");
+        let DecodeErrorKind::UnexpectedDescriptor { expected, .. } = error.kind() else {
+            panic!("{body:02x?}: {error}")
+        };
+        assert_eq!(expected, "a performative");
     }
     for body in [&b"\x45"[..], b"\x40", b"\xc0\x01\0", b"\x53\x10"] {
         let error = Reader::sized(body).read::<Performative<'_>>().unwrap_err();
@@ -223,8 +225,10 @@ fn h10_only_sasl_bodies_in_sasl_frames() {
     let amqp = performatives().into_iter().flat_map(|(name, body)| [by_name(name, &body), body]);
     for body in amqp.chain(foreign.map(<[u8]>::to_vec)) {
         let error = SaslBody::decode_frame(&body).unwrap_err();
-        let expected = DecodeErrorKind::UnexpectedDescriptor { expected: "a SASL frame body" };
-        assert_eq!(error.kind(), expected, "{body:02x?}");
+        let DecodeErrorKind::UnexpectedDescriptor { expected, .. } = error.kind() else {
+            panic!("{body:02x?}: {error}")
+        };
+        assert_eq!(expected, "a SASL frame body");
     }
     let empty = SaslBody::decode_frame(&[]).unwrap_err();
     assert_eq!(empty.kind(), DecodeErrorKind::Overrun, "an empty frame is none of them");

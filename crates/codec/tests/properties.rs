@@ -1,5 +1,7 @@
 //! Properties of the codec: values, damaged octets, streams.
 
+use std::collections::HashSet;
+
 use amqp10_codec::sasl::SaslBody;
 use amqp10_codec::{
     Binary, Channel, Close, Decimal32, Decimal64, Decimal128, Decode, Described, Encode, Error, ErrorCondition, Flow,
@@ -7,7 +9,7 @@ use amqp10_codec::{
     ProtocolHeader, Reader, Symbol, Timestamp, Transfer, TransferNumber, Uuid, Value, encode_frame, encode_to_vec,
     next_frame,
 };
-use proptest::collection::vec;
+use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 
 /// A value with the octets that §1.6 gives it, written down independently of the codec.
@@ -107,7 +109,9 @@ fn value() -> impl Strategy<Value = Written> {
             let octets: Vec<u8> = items.iter().flat_map(|(_, octets)| octets.clone()).collect();
             written(list, if items.is_empty() { vec![0x45] } else { compound(0xc0, items.len(), &octets) })
         });
-        let map = vec((scalar(), inner.clone()), 0..8).prop_map(|entries| {
+        let map = vec((scalar(), inner.clone()), 0..8).prop_map(|mut entries| {
+            let mut seen = HashSet::new();
+            entries.retain(|(key, _)| seen.insert(key.1.clone()));
             let map: Map<'_> = entries.iter().map(|(key, value)| (&key.0, &value.0)).collect();
             let octets: Vec<u8> =
                 entries.iter().flat_map(|(key, value)| [key.1.clone(), value.1.clone()].concat()).collect();
@@ -178,8 +182,21 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![flow, transfer, close, Just(Vec::new())]
 }
 
+type Annotations = Vec<(Value<'static>, Written)>;
+
+/// Keys that differ, with values.
+fn annotations() -> impl Strategy<Value = Annotations> {
+    let key = prop_oneof![symbol().prop_map(Value::from), any::<u64>().prop_map(Value::from)];
+    vec((key, value()), 0..4).prop_map(|mut entries| {
+        let mut seen = HashSet::new();
+        entries.retain(|(key, _)| seen.insert(encode_to_vec(key)));
+        entries
+    })
+}
+
 fn message() -> impl Strategy<Value = Message> {
-    let map = || proptest::option::of(vec((symbol(), value()), 0..4));
+    let map = || proptest::option::of(annotations());
+    let properties = proptest::option::of(hash_map(".{0,20}", scalar(), 0..4));
     let octets = || vec(any::<u8>(), 0..300).prop_map(bytes::Bytes::from);
     let body = prop_oneof![
         vec(octets(), 1..3).prop_map(MessageBody::Data),
@@ -195,14 +212,15 @@ fn message() -> impl Strategy<Value = Message> {
         vec(any::<u8>(), 0..9).prop_map(|id| MessageId::Binary(Binary::from(id))),
         ".{0,20}".prop_map(|id| MessageId::String(id.into())),
     ];
-    (any::<bool>(), proptest::option::of(ids), map(), map(), map(), body).prop_map(
+    (any::<bool>(), proptest::option::of(ids), map(), properties, map(), body).prop_map(
         |(durable, id, annotations, properties, footer, body)| {
-            let map = |entries: Option<Vec<(Symbol<'static>, Written)>>| {
+            let map = |entries: Option<Annotations>| {
                 entries.map(|entries| entries.iter().map(|(key, value)| (key, &value.0)).collect())
             };
             let mut message = Message { body, ..Message::default() };
             message.message_annotations = map(annotations);
-            message.application_properties = map(properties);
+            message.application_properties =
+                properties.map(|entries| entries.iter().map(|(key, value)| (key.as_str(), &value.0)).collect());
             message.footer = map(footer);
             if durable {
                 message = message.durable(true);
@@ -222,6 +240,7 @@ fn decode_as_everything(octets: &[u8]) {
         read::<Value<'_>>(&encode_to_vec(&value));
     }
     if let Ok(performative) = Reader::sized(octets).read::<Performative<'_>>() {
+        let _ = performative.validate();
         read::<Performative<'_>>(&encode_to_vec(&performative));
     }
     let _ = (SaslBody::decode_frame(octets), Reader::new(octets).skip(), ProtocolHeader::parse(octets));

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use amqp10_codec::{
-    Fields, Handle, Multiple, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, Source, Str, Symbol, Target,
-    TransferNumber,
+    Fields, Handle, Multiple, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, SourceArchetype, Str, Symbol,
+    TargetArchetype, TransferNumber,
 };
 
 use crate::Terminus;
@@ -114,9 +114,9 @@ pub struct LinkConfig {
     /// Which end this is.
     pub role: Role,
     /// Where messages come from.
-    pub source: Option<Source<'static>>,
+    pub source: Option<SourceArchetype<'static>>,
     /// Where messages go to.
-    pub target: Option<Target<'static>>,
+    pub target: Option<TargetArchetype<'static>>,
     /// How the link's sender settles.
     pub snd_settle_mode: SenderSettleMode,
     /// How the link's receiver settles.
@@ -160,13 +160,21 @@ impl LinkConfig {
     }
 
     /// A receiver of what `source` holds.
-    pub fn receiver(name: impl Into<Str<'static>>, source: Source<'static>) -> Self {
-        Self { source: Some(source), target: Some(Target::default()), ..Self::new(name.into(), Role::Receiver) }
+    pub fn receiver(name: impl Into<Str<'static>>, source: impl Into<SourceArchetype<'static>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            target: Some(TargetArchetype::default()),
+            ..Self::new(name.into(), Role::Receiver)
+        }
     }
 
     /// A sender to `target`.
-    pub fn sender(name: impl Into<Str<'static>>, target: Target<'static>) -> Self {
-        Self { source: Some(Source::default()), target: Some(target), ..Self::new(name.into(), Role::Sender) }
+    pub fn sender(name: impl Into<Str<'static>>, target: impl Into<TargetArchetype<'static>>) -> Self {
+        Self {
+            source: Some(SourceArchetype::default()),
+            target: Some(target.into()),
+            ..Self::new(name.into(), Role::Sender)
+        }
     }
 }
 

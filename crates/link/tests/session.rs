@@ -2,7 +2,10 @@
 
 mod support;
 
-use amqp10_codec::{Attach, Begin, DeliveryState, Flow, Handle, Open, Role, SequenceNo, Source, TransferNumber};
+use amqp10_codec::{
+    Attach, Begin, Coordinator, DeliveryState, Described, Error, ErrorCondition, Flow, Handle, List, Open, Role,
+    SequenceNo, Source, SourceArchetype, Symbol, TargetArchetype, TransferNumber, TxnCapability,
+};
 use amqp10_link::{
     CommandError, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, SessionConfig, SessionEvent, SessionId,
 };
@@ -571,6 +574,49 @@ fn handles_that_are_not_attached() {
     refused_session("amqp:session:handle-in-use", |scene| scene.peer.send(10, &sender("a", 5)));
     for handle in [HANDLE_MAX + 1, u32::MAX] {
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(10, &sender("new", handle)));
+    }
+}
+
+#[test]
+fn a_coordinator_and_unknown_termini_are_offered_and_can_be_refused_alone() {
+    let target = |peer: &mut Script, link| peer.engine.remote_attach(link).unwrap().target.clone().unwrap();
+    let unknown = || Described::new(&Symbol::from_static("example:target:list"), &List::new());
+    let coordinator = Coordinator { capabilities: [TxnCapability::LOCAL_TRANSACTIONS].into_iter().collect() };
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let attach = |name, handle, target| Attach { target: Some(target), ..sender(name, handle) };
+        scene.peer.send(10, &attach("control", 8, coordinator.clone().into()));
+        scene.peer.send(10, &attach("other", 9, TargetArchetype::Other(unknown())));
+        let source = Some(SourceArchetype::Other(unknown()));
+        scene.peer.send(10, &Attach { source, ..receiver("another", 10) });
+        let told = scene.peer.events();
+        let [
+            Event::Link(control, LinkEvent::Incoming),
+            Event::Link(other, LinkEvent::Incoming),
+            Event::Link(another, LinkEvent::Incoming),
+        ] = told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!(target(&mut scene.peer, control).as_coordinator(), Some(&coordinator));
+        assert_eq!(target(&mut scene.peer, other), TargetArchetype::Other(unknown()));
+        for link in [control, other, another] {
+            let error = Error::new(ErrorCondition::NOT_IMPLEMENTED, "no such terminus");
+            scene.peer.engine.refuse_attach(link, error).unwrap();
+        }
+        let told = scene.peer.told();
+        for (name, line) in ["control", "other", "another"].iter().zip(told.chunks(2)) {
+            assert!(line[0].starts_with(&format!("0 attach {name} ")) && line[0].ends_with(" null"), "{told:?}");
+            assert!(line[1].ends_with(" closed amqp:not-implemented"), "{told:?}");
+        }
+        let told = scene.peer.events();
+        assert!(told.is_empty(), "{told:?}");
+        for handle in [8, 9, 10] {
+            scene.peer.send(10, &detach(handle, true));
+        }
+        assert_eq!(scene.peer.events().len(), 3, "each link is over, once");
+        scene.session_one_works();
+        scene.session_two_works();
     }
 }
 

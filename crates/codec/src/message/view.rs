@@ -2,9 +2,11 @@ use core::fmt;
 
 use crate::composite::DecodeList;
 use crate::constructor as code;
+use crate::keys::MapRule;
+use crate::limits::Budget;
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, List, MAX_DEPTH, Map, Message, MessageBody, Properties,
-    Reader, Value,
+    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, Limits, List, MAX_DEPTH, Map, Message, MessageBody,
+    Properties, Reader, Value,
 };
 
 /// A section of a message. §3.2
@@ -360,39 +362,56 @@ impl<'a> MessageView<'a> {
         self.section(Section::Footer, Reader::read)
     }
 
-    /// Decodes every section fully and throws the result away.
+    /// Decodes every section fully and throws the result away: the strict reading of §3.2.
+    ///
+    /// Annotations and the footer must have symbols or ulongs as keys, §3.2.10; application-properties strings as keys and simple
+    /// values, §3.2.5; no key may stand in a map twice, §1.6.23.
     ///
     /// # Errors
-    /// When anything in the message is malformed, or the body, which §3.2 demands, is missing.
+    /// When anything in the message is malformed, breaks one of these rules or is beyond the [default limits](Limits), or when the
+    /// body, which §3.2 demands, is missing.
     pub fn validate(&self) -> Result<(), MessageError> {
-        let deep = |section, map: Option<Map<'_>>| match map.as_ref().map(Map::validate) {
-            Some(Err(error)) => Err(MessageError::Malformed { section: Some(section), error }),
-            _ => Ok(()),
-        };
+        self.validate_within(&Limits::default())
+    }
+
+    /// The same within limits of the caller's own.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn validate_within(&self, limits: &Limits) -> Result<(), MessageError> {
+        let budget = &mut Budget::new(limits);
+        let malformed = |section| move |error| MessageError::Malformed { section: Some(section), error };
         self.header()?;
-        deep(Section::DeliveryAnnotations, self.delivery_annotations()?)?;
-        deep(Section::MessageAnnotations, self.message_annotations()?)?;
         self.properties()?;
-        deep(Section::ApplicationProperties, Some(self.application_properties()?))?;
-        deep(Section::Footer, self.footer()?)?;
-        let malformed = |section, error| MessageError::Malformed { section: Some(section), error };
+        let maps = [
+            (Section::DeliveryAnnotations, MapRule::Annotations),
+            (Section::MessageAnnotations, MapRule::Annotations),
+            (Section::ApplicationProperties, MapRule::ApplicationProperties),
+            (Section::Footer, MapRule::Annotations),
+        ];
+        for (section, rule) in maps {
+            if let Some(map) = self.section(section, Reader::read::<Map<'_>>)? {
+                map.check(rule, budget).map_err(malformed(section))?;
+            }
+        }
         match self.body()? {
             Body::Empty => {
-                let error = DecodeError::new(DecodeErrorKind::MissingField("body"), 0);
+                let error = DecodeError::new(DecodeErrorKind::MissingField("body"), self.octets.len());
                 Err(MessageError::Malformed { section: None, error })
             }
             Body::Data(mut data) => data.try_for_each(|section| section.map(drop)),
             Body::Sequence(mut lists) => {
-                lists.try_for_each(|list| list?.validate().map_err(|error| malformed(Section::AmqpSequence, error)))
+                lists.try_for_each(|list| list?.check(budget).map_err(malformed(Section::AmqpSequence)))
             }
-            Body::Value(value) => value.validate().map_err(|error| malformed(Section::AmqpValue, error)),
+            Body::Value(value) => value.check(budget).map_err(malformed(Section::AmqpValue)),
         }
     }
 
     /// The message with everything copied out.
     ///
     /// # Errors
-    /// When a section is malformed.
+    /// When a section is malformed, or a key stands twice in one of its maps, §1.6.23. What is nested deeper is copied as it is:
+    /// [`validate`](Self::validate) looks at all of it.
     pub fn to_message(&self) -> Result<Message, MessageError> {
         let body = match self.body()? {
             Body::Empty => MessageBody::Empty,
@@ -402,16 +421,29 @@ impl<'a> MessageView<'a> {
             Body::Sequence(lists) => {
                 MessageBody::Sequence(lists.map(|list| list.map(List::into_owned)).collect::<Result<_, _>>()?)
             }
-            Body::Value(value) => MessageBody::Value(value.into_owned()),
+            Body::Value(value) => {
+                if let Value::Map(map) = &value {
+                    map.refuse_duplicates()
+                        .map_err(|error| MessageError::Malformed { section: Some(Section::AmqpValue), error })?;
+                }
+                MessageBody::Value(value.into_owned())
+            }
+        };
+        let map = |section| {
+            self.section(section, |reader| {
+                let map: Map<'_> = reader.read()?;
+                map.refuse_duplicates()?;
+                Ok(map.into_owned())
+            })
         };
         Ok(Message {
             header: self.header()?,
-            delivery_annotations: self.delivery_annotations()?.into_owned(),
-            message_annotations: self.message_annotations()?.into_owned(),
+            delivery_annotations: map(Section::DeliveryAnnotations)?,
+            message_annotations: map(Section::MessageAnnotations)?,
             properties: self.properties()?.into_owned(),
-            application_properties: self.section(Section::ApplicationProperties, Reader::read::<Map<'_>>)?.into_owned(),
+            application_properties: map(Section::ApplicationProperties)?,
             body,
-            footer: self.footer()?.into_owned(),
+            footer: map(Section::Footer)?,
         })
     }
 }

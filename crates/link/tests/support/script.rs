@@ -276,8 +276,8 @@ pub(crate) fn answer(remote_channel: u16) -> Begin<'static> {
 /// An attach of a peer that sends.
 pub(crate) fn sender(name: &'static str, handle: u32) -> Attach<'static> {
     Attach {
-        source: Some(Source::at("queue")),
-        target: Some(Target::default()),
+        source: Some(Source::at("queue").into()),
+        target: Some(Target::default().into()),
         initial_delivery_count: Some(SequenceNo(0)),
         ..Attach::new(name, Handle(handle), Role::Sender)
     }
@@ -286,8 +286,8 @@ pub(crate) fn sender(name: &'static str, handle: u32) -> Attach<'static> {
 /// An attach of a peer that receives.
 pub(crate) fn receiver(name: &'static str, handle: u32) -> Attach<'static> {
     Attach {
-        source: Some(Source::default()),
-        target: Some(Target::at("queue")),
+        source: Some(Source::default().into()),
+        target: Some(Target::at("queue").into()),
         ..Attach::new(name, Handle(handle), Role::Receiver)
     }
 }
