@@ -169,6 +169,11 @@ impl<'a> Decode<'a> for Array<'a> {
 }
 
 impl Encode for Array<'_> {
+    fn encoded_len(&self) -> usize {
+        let size = self.octets.len().saturating_add(self.constructor.len());
+        size.saturating_add(if size < 255 && self.count <= 255 { 3 } else { 9 })
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         let size = self.octets.len().saturating_add(self.constructor.len());
         match (u8::try_from(size.saturating_add(1)), u8::try_from(self.count)) {

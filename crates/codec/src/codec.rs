@@ -27,11 +27,22 @@ pub trait Decode<'a>: Sized {
 pub trait Encode {
     /// Appends the encoded value, constructor included, to `out`.
     fn encode(&self, out: &mut Vec<u8>);
+
+    /// How many octets [`encode`](Self::encode) appends.
+    ///
+    /// Values of variable width tell without encoding; for the others, which are small, this encodes into a buffer of its own.
+    fn encoded_len(&self) -> usize {
+        encode_to_vec(self).len()
+    }
 }
 
 impl<T: Encode + ?Sized> Encode for &T {
     fn encode(&self, out: &mut Vec<u8>) {
         (**self).encode(out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        (**self).encoded_len()
     }
 }
 

@@ -56,6 +56,11 @@ impl<'a> Body<'a> {
         out.extend_from_slice(&self.octets);
     }
 
+    fn encoded_len(&self) -> usize {
+        let small = self.octets.len() < 255 && self.count <= 255;
+        self.octets.len().saturating_add(if small { 3 } else { 9 })
+    }
+
     fn reader(&self) -> Reader<'_> {
         Reader::inner(&self.octets, self.offset, self.depth_left)
     }
@@ -110,6 +115,16 @@ impl List<'_> {
         self.0.push(value);
     }
 
+    /// The same list with this value at its end.
+    ///
+    /// # Panics
+    /// If the list grows beyond 2^31 octets.
+    #[must_use]
+    pub fn with(mut self, value: impl Encode) -> Self {
+        self.push(&value);
+        self
+    }
+
     /// The number of elements that the list claims to have.
     pub fn len(&self) -> usize {
         self.0.count as usize
@@ -153,6 +168,16 @@ impl Map<'_> {
         self.0.push(value);
     }
 
+    /// The same map with this entry at its end; an entry with the same key stays.
+    ///
+    /// # Panics
+    /// If the map grows beyond 2^31 octets.
+    #[must_use]
+    pub fn with(mut self, key: impl Encode, value: impl Encode) -> Self {
+        self.push(&key, &value);
+        self
+    }
+
     /// The number of entries that the map claims to have.
     pub fn len(&self) -> usize {
         (self.0.count / 2) as usize
@@ -167,6 +192,20 @@ impl Map<'_> {
     #[inline]
     pub fn iter(&self) -> MapIter<'_> {
         MapIter(ListIter { reader: self.0.reader(), left: self.0.count })
+    }
+
+    /// The value of the first entry with this key, whatever its type.
+    ///
+    /// # Errors
+    /// When the entries before it, or its value, are malformed.
+    pub fn get_value(&self, key: &Value<'_>) -> Result<Option<Value<'_>>, DecodeError> {
+        for entry in self.iter() {
+            let (found, value) = entry?;
+            if found == *key {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// The value of the first entry whose key is this string or symbol.
@@ -285,6 +324,10 @@ impl<'a> Decode<'a> for Map<'a> {
 }
 
 impl Encode for List<'_> {
+    fn encoded_len(&self) -> usize {
+        if self.0.count == 0 { 1 } else { self.0.encoded_len() }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         if self.0.count == 0 {
             out.push(code::LIST0);
@@ -295,6 +338,10 @@ impl Encode for List<'_> {
 }
 
 impl Encode for Map<'_> {
+    fn encoded_len(&self) -> usize {
+        self.0.encoded_len()
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         self.0.encode(code::MAP8, code::MAP32, out);
     }

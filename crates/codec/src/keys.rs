@@ -105,7 +105,33 @@ impl<'k> Key<'k> {
 const FEW: usize = 16;
 
 /// Fails if two of the keys of `count` values, key and value in turn, are identical.
-pub(crate) fn refuse_duplicates(mut reader: Reader<'_>, count: u32) -> Result<(), DecodeError> {
+pub(crate) fn refuse_duplicates(reader: Reader<'_>, count: u32) -> Result<(), DecodeError> {
+    match short_strings_differ(reader.clone(), count)? {
+        true => Ok(()),
+        false => refuse_any_duplicates(reader, count),
+    }
+}
+
+/// Whether all keys are short strings, few, and different, as nearly always in application-properties.
+fn short_strings_differ(mut reader: Reader<'_>, count: u32) -> Result<bool, DecodeError> {
+    let mut keys: [&[u8]; FEW / 2] = [&[]; FEW / 2];
+    for seen in 0..count as usize / 2 {
+        let [code::STR8, ..] = reader.rest() else { return Ok(false) };
+        reader.octet()?;
+        let key = reader.variable(false)?;
+        let Some((place, before)) = keys.get_mut(..=seen).and_then(<[_]>::split_last_mut) else {
+            return Ok(false);
+        };
+        if before.contains(&key) {
+            return Ok(false);
+        }
+        *place = key;
+        reader.skip()?;
+    }
+    Ok(true)
+}
+
+fn refuse_any_duplicates(mut reader: Reader<'_>, count: u32) -> Result<(), DecodeError> {
     let entries = count / 2;
     let duplicate = |at| Err(DecodeError::new(DecodeErrorKind::DuplicateKey, at));
     if entries as usize <= FEW {

@@ -1,5 +1,6 @@
 //! Messages and their sections, §3.2.
 
+mod build;
 mod owned;
 mod sections;
 mod view;

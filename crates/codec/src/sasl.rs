@@ -6,8 +6,8 @@ use crate::codec::owned_already;
 use crate::composite::{Field, composite};
 use crate::transport::choice;
 use crate::{
-    Binary, Composite, Decode, DecodeError, DecodeErrorKind, Encode, ListReader, ListWriter, Multiple, Reader, Str,
-    Symbol,
+    Binary, Composite, Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, ListReader, ListWriter, Multiple,
+    Reader, Str, Symbol,
 };
 
 choice! {
@@ -46,7 +46,7 @@ impl<'a> Field<'a> for Mechanisms<'a> {
     }
 }
 
-impl crate::IntoOwned for Mechanisms<'_> {
+impl IntoOwned for Mechanisms<'_> {
     type Owned = Mechanisms<'static>;
 
     fn into_owned(self) -> Mechanisms<'static> {
@@ -145,3 +145,29 @@ const NAMES: [(&str, u64); 5] = [
     (SaslResponse::NAME, SaslResponse::CODE),
     (SaslOutcome::NAME, SaslOutcome::CODE),
 ];
+
+impl Encode for SaslBody<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Mechanisms(body) => body.encode(out),
+            Self::Init(body) => body.encode(out),
+            Self::Challenge(body) => body.encode(out),
+            Self::Response(body) => body.encode(out),
+            Self::Outcome(body) => body.encode(out),
+        }
+    }
+}
+
+impl IntoOwned for SaslBody<'_> {
+    type Owned = SaslBody<'static>;
+
+    fn into_owned(self) -> SaslBody<'static> {
+        match self {
+            Self::Mechanisms(body) => SaslBody::Mechanisms(body.into_owned()),
+            Self::Init(body) => SaslBody::Init(body.into_owned()),
+            Self::Challenge(body) => SaslBody::Challenge(body.into_owned()),
+            Self::Response(body) => SaslBody::Response(body.into_owned()),
+            Self::Outcome(body) => SaslBody::Outcome(body.into_owned()),
+        }
+    }
+}

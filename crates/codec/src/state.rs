@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::composite::composite;
+use crate::composite::{DecodeList, composite};
 use crate::constructor as code;
-use crate::performative::peek_code;
+use crate::performative::take_code;
 use crate::{
     Composite, Declared, Decode, DecodeError, DecodeErrorKind, Described, Encode, Error, Fields, IntoOwned, Reader,
     Symbol, TransactionalState,
@@ -137,36 +137,54 @@ impl<'a> DeliveryState<'a> {
     /// Decodes any state; returns it and what stands behind it.
     #[inline(never)]
     fn decode_other(constructor: u8, mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
-        let r = &mut reader;
-        let state = match peek_code(constructor, r, "a delivery-state", &NAMES)? {
-            Accepted::CODE => Accepted::decode_data(constructor, r).map(|_| Self::Accepted)?,
-            Released::CODE => Released::decode_data(constructor, r).map(|_| Self::Released)?,
-            Rejected::CODE => Self::Rejected(Rejected::decode_data(constructor, r)?),
-            Modified::CODE => Self::Modified(Modified::decode_data(constructor, r)?),
-            Received::CODE => Self::Received(Received::decode_data(constructor, r)?),
-            Declared::CODE => Self::Declared(Declared::decode_data(constructor, r)?),
-            TransactionalState::CODE => Self::Transactional(Box::new(TransactionalState::decode_data(constructor, r)?)),
-            _ => Self::Other(Described::decode_data(constructor, r)?),
+        let mut ahead = reader.clone();
+        let (code, list) = take_code(constructor, &mut ahead, "a delivery-state", &NAMES)?;
+        let state = match code {
+            Received::CODE => Self::Received(Received::decode_list(list, &mut ahead)?),
+            TransactionalState::CODE => {
+                Self::Transactional(Box::new(TransactionalState::decode_list(list, &mut ahead)?))
+            }
+            _ => match Outcome::decode_known(code, list, &mut ahead)? {
+                Some(outcome) => outcome.into(),
+                None => {
+                    let other = Described::decode_data(constructor, &mut reader)?;
+                    return Ok((Self::Other(other), reader));
+                }
+            },
         };
-        Ok((state, reader))
+        Ok((state, ahead))
+    }
+}
+
+impl<'a> Outcome<'a> {
+    /// Decodes the list of an outcome with this descriptor, if it is a known one.
+    fn decode_known(code: u64, list: u8, reader: &mut Reader<'a>) -> Result<Option<Self>, DecodeError> {
+        Ok(Some(match code {
+            Accepted::CODE => Accepted::decode_list(list, reader).map(|_| Self::Accepted)?,
+            Released::CODE => Released::decode_list(list, reader).map(|_| Self::Released)?,
+            Rejected::CODE => Self::Rejected(Rejected::decode_list(list, reader)?),
+            Modified::CODE => Self::Modified(Modified::decode_list(list, reader)?),
+            Declared::CODE => Self::Declared(Declared::decode_list(list, reader)?),
+            _ => return Ok(None),
+        }))
     }
 }
 
 impl<'a> Decode<'a> for Outcome<'a> {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
-        let code = peek_code(constructor, reader, "an outcome", &NAMES)?;
+        let mut ahead = reader.clone();
+        let (code, list) = take_code(constructor, &mut ahead, "an outcome", &NAMES)?;
         if matches!(code, Received::CODE | TransactionalState::CODE) {
             return Err(DecodeError::new(DecodeErrorKind::unexpected_descriptor("an outcome", code), at));
         }
-        Ok(match DeliveryState::decode_data(constructor, reader)? {
-            DeliveryState::Rejected(state) => Self::Rejected(state),
-            DeliveryState::Released => Self::Released,
-            DeliveryState::Modified(state) => Self::Modified(state),
-            DeliveryState::Declared(state) => Self::Declared(state),
-            DeliveryState::Other(state) => Self::Other(state),
-            _ => Self::Accepted,
-        })
+        match Self::decode_known(code, list, &mut ahead)? {
+            Some(outcome) => {
+                *reader = ahead;
+                Ok(outcome)
+            }
+            None => Described::decode_data(constructor, reader).map(Self::Other),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::codec::owned_already;
-use crate::composite::composite;
-use crate::performative::{peek_code, take_code};
+use crate::composite::{DecodeList, composite};
+use crate::performative::take_code;
 use crate::symbol::open_symbols;
 use crate::transport::choice;
 use crate::{
@@ -229,10 +229,16 @@ macro_rules! archetype {
         impl<'a> Decode<'a> for $type<'a> {
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
                 let names = [$(($name::NAME, $name::CODE)),*];
-                Ok(match peek_code(constructor, reader, $what, &names)? {
-                    $( $name::CODE => Self::$name($name::decode_data(constructor, reader)?), )*
-                    _ => Self::Other(Described::decode_data(constructor, reader)?),
-                })
+                let mut ahead = reader.clone();
+                let (code, list) = take_code(constructor, &mut ahead, $what, &names)?;
+                match code {
+                    $( $name::CODE => {
+                        let terminus = $name::decode_list(list, &mut ahead)?;
+                        *reader = ahead;
+                        Ok(Self::$name(terminus))
+                    } )*
+                    _ => Described::decode_data(constructor, reader).map(Self::Other),
+                }
             }
         }
 

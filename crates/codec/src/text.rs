@@ -270,7 +270,16 @@ fn encode_variable(small: u8, wide: u8, octets: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(octets);
 }
 
+/// The length of constructor, size and octets.
+fn variable_len(octets: &[u8]) -> usize {
+    octets.len().saturating_add(if octets.len() <= 255 { 2 } else { 5 })
+}
+
 impl Encode for str {
+    fn encoded_len(&self) -> usize {
+        variable_len(self.as_bytes())
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_variable(code::STR8, code::STR32, self.as_bytes(), out);
@@ -278,6 +287,10 @@ impl Encode for str {
 }
 
 impl Encode for Str<'_> {
+    fn encoded_len(&self) -> usize {
+        variable_len(self.0.as_bytes())
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         self.0.encode(out);
@@ -285,6 +298,10 @@ impl Encode for Str<'_> {
 }
 
 impl Encode for Symbol<'_> {
+    fn encoded_len(&self) -> usize {
+        variable_len(self.0.as_bytes())
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_variable(code::SYM8, code::SYM32, self.0.as_bytes(), out);
@@ -292,6 +309,10 @@ impl Encode for Symbol<'_> {
 }
 
 impl Encode for [u8] {
+    fn encoded_len(&self) -> usize {
+        variable_len(self)
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_variable(code::VBIN8, code::VBIN32, self, out);
@@ -299,6 +320,10 @@ impl Encode for [u8] {
 }
 
 impl Encode for Binary<'_> {
+    fn encoded_len(&self) -> usize {
+        variable_len(&self.0)
+    }
+
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         self.0.encode(out);

@@ -175,6 +175,10 @@ impl<'a> Decode<'a> for Described<'a> {
 }
 
 impl Encode for Described<'_> {
+    fn encoded_len(&self) -> usize {
+        self.encoded.len().saturating_add(1)
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(code::DESCRIBED);
         out.extend_from_slice(&self.encoded);
@@ -219,6 +223,56 @@ impl Value<'_> {
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The text of a symbol.
+    pub fn as_symbol(&self) -> Option<&str> {
+        if let Self::Symbol(text) = self { Some(text) } else { None }
+    }
+
+    /// The octets of a binary.
+    pub fn as_binary(&self) -> Option<&[u8]> {
+        if let Self::Binary(octets) = self { Some(octets) } else { None }
+    }
+
+    /// A boolean.
+    pub const fn as_bool(&self) -> Option<bool> {
+        if let Self::Boolean(value) = self { Some(*value) } else { None }
+    }
+
+    /// An integer of any type and width that fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Byte(value) => Some((*value).into()),
+            Self::Short(value) => Some((*value).into()),
+            Self::Int(value) => Some((*value).into()),
+            Self::Long(value) => Some(*value),
+            _ => self.as_unsigned().and_then(|value| value.try_into().ok()),
+        }
+    }
+
+    /// An integer of any type and width that fits.
+    pub fn as_u64(&self) -> Option<u64> {
+        self.as_unsigned().or_else(|| self.as_i64().and_then(|value| value.try_into().ok()))
+    }
+
+    fn as_unsigned(&self) -> Option<u64> {
+        match self {
+            Self::Ubyte(value) => Some((*value).into()),
+            Self::Ushort(value) => Some((*value).into()),
+            Self::Uint(value) => Some((*value).into()),
+            Self::Ulong(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A float or a double.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some((*value).into()),
+            Self::Double(value) => Some(*value),
+            _ => None,
+        }
     }
 }
 
@@ -283,6 +337,19 @@ impl<'a> Decode<'a> for Value<'a> {
 }
 
 impl Encode for Value<'_> {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Binary(v) => v.encoded_len(),
+            Self::String(v) => v.encoded_len(),
+            Self::Symbol(v) => v.encoded_len(),
+            Self::List(v) => v.encoded_len(),
+            Self::Map(v) => v.encoded_len(),
+            Self::Array(v) => v.encoded_len(),
+            Self::Described(v) => v.encoded_len(),
+            _ => crate::encode_to_vec(self).len(),
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => ().encode(out),
@@ -356,6 +423,12 @@ macro_rules! value_from {
             }
         }
     )* };
+}
+
+impl From<()> for Value<'_> {
+    fn from((): ()) -> Self {
+        Value::Null
+    }
 }
 
 value_from! {

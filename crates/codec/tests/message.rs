@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use amqp10_codec::{Body, Described, Message, MessageBody, MessageError, MessageId, MessageView, Section, Value};
+use amqp10_codec::{
+    Binary, Body, Described, Descriptor, Header, List, Map, Message, MessageBody, MessageError, MessageId, MessageView,
+    Milliseconds, Properties, Reader, Section, SequenceNo, Symbol, Timestamp, Uuid, Value, encode_to_vec,
+};
+use bytes::Bytes;
 
 /// The device message of `benches/README.md`: 439 octets.
 fn device_message() -> Message {
@@ -87,7 +91,145 @@ fn an_error_names_section_and_offset() {
     let at = wire.windows(5).position(|window| window == b"topic").unwrap();
     wire[at] = 0xff;
     let error = MessageView::parse(&wire).unwrap().validate().unwrap_err().to_string();
-    assert_eq!(error, format!("the application-properties section: a string is not UTF-8 at offset {at}"));
+    assert_eq!(
+        error,
+        format!("the application-properties section: expected UTF-8, found an octet that is none at offset {at}")
+    );
+}
+
+#[test]
+fn every_field_can_be_set() {
+    let symbol = Symbol::from_static;
+    let message = Message::value("body")
+        .durable(true)
+        .priority(9)
+        .ttl(Milliseconds(5))
+        .first_acquirer(true)
+        .delivery_count(2)
+        .delivery_annotation(symbol("x-opt-d"), 1_u8)
+        .message_annotation(symbol("x-opt-m"), List::from_iter([1_u8]))
+        .message_id(7)
+        .user_id(&b"me"[..])
+        .to("to")
+        .subject("subject")
+        .reply_to("reply-to")
+        .correlation_id(Uuid([7; 16]))
+        .content_type(symbol("text/plain"))
+        .content_encoding(symbol("gzip"))
+        .absolute_expiry_time(Timestamp(1))
+        .creation_time(Timestamp(-1))
+        .group_id("group")
+        .group_sequence(SequenceNo(3))
+        .reply_to_group_id("other")
+        .application_property("key", "value")
+        .footer_entry(symbol("x-opt-f"), Value::Null);
+    message.validate().unwrap();
+    let wire = encoded(&message);
+    // 3.2-01: the order of the sections, by descriptor.
+    let mut reader = Reader::sized(&wire);
+    let mut codes = Vec::new();
+    while !reader.is_empty() {
+        let section: Described<'_> = reader.read().unwrap();
+        let Descriptor::Code(code) = section.descriptor().unwrap() else { panic!() };
+        codes.push(code);
+    }
+    assert_eq!(codes, [0x70, 0x71, 0x72, 0x73, 0x74, 0x77, 0x78]);
+    let view = MessageView::parse(&wire).unwrap();
+    view.validate().unwrap();
+    let header =
+        Header { durable: true, priority: 9, ttl: Some(Milliseconds(5)), first_acquirer: true, delivery_count: 2 };
+    assert_eq!(view.header().unwrap(), Some(header));
+    let properties = Properties {
+        message_id: Some(MessageId::Ulong(7)),
+        user_id: Some(Binary::from(b"me")),
+        to: Some("to".into()),
+        subject: Some("subject".into()),
+        reply_to: Some("reply-to".into()),
+        correlation_id: Some(MessageId::Uuid(Uuid([7; 16]))),
+        content_type: Some(symbol("text/plain")),
+        content_encoding: Some(symbol("gzip")),
+        absolute_expiry_time: Some(Timestamp(1)),
+        creation_time: Some(Timestamp(-1)),
+        group_id: Some("group".into()),
+        group_sequence: Some(SequenceNo(3)),
+        reply_to_group_id: Some("other".into()),
+    };
+    assert_eq!(view.properties().unwrap(), Some(properties));
+    assert_eq!(view.delivery_annotations().unwrap().unwrap().get("x-opt-d").unwrap().unwrap().as_u64(), Some(1));
+    assert_eq!(view.footer().unwrap().unwrap().get("x-opt-f"), Ok(Some(Value::Null)));
+    let Body::Value(body) = view.body().unwrap() else { panic!() };
+    assert_eq!(body.as_str(), Some("body"));
+    assert_eq!(Message::decode(&wire).unwrap(), message);
+    assert_eq!(Message::try_from(&view).unwrap(), message);
+    for id in [MessageId::from("text"), Binary::from(b"octets").into(), Uuid([1; 16]).into(), 1.into()] {
+        let wire = encoded(&Message::value(()).message_id(id.clone()).correlation_id(id.clone()));
+        let view = MessageView::parse(&wire).unwrap();
+        let properties = view.properties().unwrap().unwrap();
+        assert_eq!((properties.message_id, properties.correlation_id), (Some(id.clone()), Some(id)));
+    }
+    let list = List::new().with(1_u8).with("two");
+    let wire = encoded(&Message::sequence(list.clone()));
+    let view = MessageView::parse(&wire).unwrap();
+    let Body::Sequence(mut lists) = view.body().unwrap() else { panic!() };
+    assert_eq!(lists.next().unwrap().unwrap(), list);
+    assert!(lists.next().is_none());
+}
+
+#[test]
+fn what_a_strict_peer_would_refuse() {
+    // 3.2.5-02
+    let message = Message::value(1_u8).application_property("list", List::from_iter([1_u8]));
+    assert!(message.validate().unwrap_err().to_string().contains("a simple value"));
+    let message = Message::value(1_u8).application_property("key", 1_u8).application_property("key", 2_u8);
+    assert!(message.validate().unwrap_err().to_string().contains("identical"));
+    let message = Message { footer: Some(Map::new().with("text", 1_u8)), ..Message::value(1_u8) };
+    assert!(message.validate().unwrap_err().to_string().contains("a symbol or ulong as key"));
+    device_message().validate().unwrap();
+}
+
+#[test]
+fn big_bodies_are_not_copied() {
+    let body = Bytes::from(vec![7; 1 << 20]);
+    let message = Message::data(body.clone()).footer_entry(Symbol::from_static("x-opt-f"), 1_u8);
+    let slices = message.to_slices();
+    assert!(slices.iter().any(|slice| slice.as_ptr() == body.as_ptr() && slice.len() == body.len()));
+    let wire = Bytes::from(slices.concat());
+    assert_eq!(message.encoded_len(), wire.len());
+    let again = Message::decode_shared(&wire).unwrap();
+    assert_eq!(again, message);
+    let MessageBody::Data(sections) = &again.body else { panic!() };
+    assert!(wire.as_ptr_range().contains(&sections[0].as_ptr()));
+    let copied = Message::decode(&wire).unwrap();
+    let MessageBody::Data(sections) = &copied.body else { panic!() };
+    assert!(!wire.as_ptr_range().contains(&sections[0].as_ptr()));
+}
+
+#[test]
+fn values_are_taken_out_by_type() {
+    let map =
+        Map::new().with("text", "v").with(Symbol::from_static("symbol"), -1_i8).with(3_u64, 1.5_f32).with("b", true);
+    let get = |key: &str| map.get(key).unwrap().unwrap();
+    assert_eq!((get("text").as_str(), get("text").as_symbol(), get("text").as_i64()), (Some("v"), None, None));
+    assert_eq!((get("symbol").as_i64(), get("symbol").as_u64()), (Some(-1), None));
+    assert_eq!(map.get_value(&Value::Ulong(3)).unwrap().unwrap().as_f64(), Some(1.5));
+    assert_eq!(map.get_value(&Value::Uint(3)), Ok(None), "types are not coerced");
+    assert_eq!(get("b").as_bool(), Some(true));
+    let numbers = [
+        Value::Ubyte(7),
+        Value::Ushort(7),
+        Value::Uint(7),
+        Value::Ulong(7),
+        Value::Byte(7),
+        Value::Short(7),
+        Value::Int(7),
+        Value::Long(7),
+    ];
+    assert!(numbers.iter().all(|number| (number.as_u64(), number.as_i64()) == (Some(7), Some(7))));
+    assert_eq!((Value::Ulong(u64::MAX).as_u64(), Value::Ulong(u64::MAX).as_i64()), (Some(u64::MAX), None));
+    assert_eq!(Value::from(&b"x"[..]).as_binary(), Some(&b"x"[..]));
+    assert_eq!(Value::from(Symbol::from_static("s")).as_symbol(), Some("s"));
+    let order: Vec<_> = map.iter().map(|entry| encode_to_vec(&entry.unwrap().0)).collect();
+    assert_eq!(order, [&b"\xa1\x04text"[..], b"\xa3\x06symbol", b"\x53\x03", b"\xa1\x01b"]);
 }
 
 #[test]

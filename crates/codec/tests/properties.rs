@@ -267,6 +267,7 @@ proptest! {
     #[test]
     fn values_survive_in_their_shortest_form((value, octets) in value()) {
         prop_assert_eq!(&encode_to_vec(&value), &octets);
+        prop_assert_eq!(value.encoded_len(), octets.len());
         let again: Value<'_> = read(&octets);
         prop_assert_eq!(again.validate(), Ok(()));
         prop_assert_eq!(&encode_to_vec(&again), &octets);
@@ -284,6 +285,9 @@ proptest! {
         let mut octets = Vec::new();
         message.encode(&mut octets);
         prop_assert_eq!(&message.to_slices().concat(), &octets);
+        prop_assert_eq!(message.encoded_len(), octets.len());
+        prop_assert_eq!(message.validate(), Ok(()));
+        prop_assert_eq!(&Message::decode_shared(&octets.clone().into()).unwrap(), &message);
         let view = MessageView::parse(&octets).unwrap();
         prop_assert_eq!(view.validate(), Ok(()));
         let again = view.to_message().unwrap();

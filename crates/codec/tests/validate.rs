@@ -354,3 +354,34 @@ fn limits_by_default() {
     assert_eq!(error.kind(), FrameErrorKind::TooLarge);
     assert_eq!(limits.next_frame(&[0, 0x10, 0, 0, 2, 0, 0, 0]), Ok(None));
 }
+
+proptest! {
+    #[test]
+    fn limits_only_take_away(
+        octets in vec(prop_oneof![any::<u8>(), 0_u8..4, Just(0x40), Just(0x53), Just(0xc0), Just(0xc1), Just(0xe0), Just(0xf0)], 0..60),
+        depth in 0..6_u8,
+        elements in 0..6_u32,
+        nodes in 0..12_u32,
+    ) {
+        let mut limits = Limits::default();
+        (limits.depth, limits.elements, limits.nodes) = (depth, elements, nodes);
+        let free = Reader::sized(&octets).read::<Value<'_>>();
+        let limited = Reader::with_limits(&octets, &limits).read::<Value<'_>>();
+        match (free, limited) {
+            (Ok(free), Ok(limited)) => {
+                prop_assert_eq!(free.validate(), free.validate_within(&Limits::default()));
+                if limited.validate_within(&limits).is_ok() {
+                    prop_assert_eq!(free.validate(), Ok(()));
+                }
+                if free.validate_within(&limits).is_ok() {
+                    prop_assert_eq!(limited.validate(), Ok(()), "the reader takes away no more than the depth");
+                }
+            }
+            (Err(free), Err(limited)) => {
+                prop_assert!(free == limited || limited.kind() == DecodeErrorKind::TooDeep, "{} {}", free, limited);
+            }
+            (Ok(_), Err(limited)) => prop_assert_eq!(limited.kind(), DecodeErrorKind::TooDeep),
+            (Err(free), Ok(limited)) => prop_assert!(false, "{free} {limited:?}"),
+        }
+    }
+}

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::constructor as code;
-use crate::{Encode, Header, List, Map, MessageId, Properties, Section, Str, Symbol, Value};
+use crate::{Encode, Header, List, Map, Properties, Section, Value};
 
 /// A message that owns everything, to be built and encoded. §3.2
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,51 +39,6 @@ pub enum MessageBody {
 }
 
 impl Message {
-    /// A message with one data section.
-    pub fn data(octets: impl Into<Bytes>) -> Self {
-        Self { body: MessageBody::Data(alloc::vec![octets.into()]), ..Self::default() }
-    }
-
-    /// A message with one value.
-    pub fn value(value: impl Into<Value<'static>>) -> Self {
-        Self { body: MessageBody::Value(value.into()), ..Self::default() }
-    }
-
-    /// Adds an application-property. §3.2.5
-    #[must_use]
-    pub fn application_property(mut self, key: &str, value: impl Into<Value<'static>>) -> Self {
-        self.application_properties.get_or_insert_default().push(key, &value.into());
-        self
-    }
-
-    /// Sets the message-id. §3.2.4
-    #[must_use]
-    pub fn message_id(mut self, id: MessageId<'static>) -> Self {
-        self.properties.get_or_insert_default().message_id = Some(id);
-        self
-    }
-
-    /// Sets the address of the node the message is destined for. §3.2.4
-    #[must_use]
-    pub fn to(mut self, address: impl Into<Str<'static>>) -> Self {
-        self.properties.get_or_insert_default().to = Some(address.into());
-        self
-    }
-
-    /// Sets the MIME type of the body. §3.2.4
-    #[must_use]
-    pub fn content_type(mut self, mime: Symbol<'static>) -> Self {
-        self.properties.get_or_insert_default().content_type = Some(mime);
-        self
-    }
-
-    /// Sets whether the message is durable. §3.2.1
-    #[must_use]
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.header.get_or_insert_default().durable = durable;
-        self
-    }
-
     /// Appends the encoded message to `out`, whole.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.encode_to_footer(out);
@@ -114,7 +69,7 @@ impl Message {
         slices
     }
 
-    fn encode_head(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode_head(&self, out: &mut Vec<u8>) {
         if let Some(header) = &self.header {
             header.encode(out);
         }
@@ -157,7 +112,7 @@ impl Message {
         }
     }
 
-    fn encode_footer(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode_footer(&self, out: &mut Vec<u8>) {
         encode_map(Section::Footer, self.footer.as_ref(), out);
     }
 }

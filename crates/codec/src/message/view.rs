@@ -1,5 +1,7 @@
 use core::fmt;
 
+use bytes::Bytes;
+
 use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::keys::MapRule;
@@ -418,11 +420,14 @@ impl<'a> MessageView<'a> {
     /// When a section is malformed, or a key stands twice in one of its maps, §1.6.23. What is nested deeper is copied as it is:
     /// [`validate`](Self::validate) looks at all of it.
     pub fn to_message(&self) -> Result<Message, MessageError> {
+        self.message_with(Bytes::copy_from_slice)
+    }
+
+    /// The same, with data sections made into `Bytes` by `share`.
+    pub(super) fn message_with(&self, share: impl Fn(&'a [u8]) -> Bytes) -> Result<Message, MessageError> {
         let body = match self.body()? {
             Body::Empty => MessageBody::Empty,
-            Body::Data(data) => MessageBody::Data(
-                data.map(|section| section.map(bytes::Bytes::copy_from_slice)).collect::<Result<_, _>>()?,
-            ),
+            Body::Data(data) => MessageBody::Data(data.map(|section| section.map(&share)).collect::<Result<_, _>>()?),
             Body::Sequence(lists) => {
                 MessageBody::Sequence(lists.map(|list| list.map(List::into_owned)).collect::<Result<_, _>>()?)
             }
