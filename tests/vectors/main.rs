@@ -220,12 +220,12 @@ fn messages() {
 
 /// Decodes a frame body, encodes it, decodes that again and compares; cuts it at every length.
 macro_rules! body_again {
-    ($row:expr, $body:expr, $type:ty, $encode:expr) => {
+    ($row:expr, $body:expr, $type:ty) => {
         let (row, body) = ($row, $body);
         let mut reader = Reader::new(body);
         let decoded: $type = reader.read().unwrap_or_else(|error| panic!("{row}: {error}"));
         reader.finish().unwrap();
-        let once = $encode(&decoded);
+        let once = encode_to_vec(&decoded);
         let mut reader = Reader::sized(&once);
         let again: $type = reader.read().unwrap_or_else(|error| panic!("{row}: encoded again: {error}"));
         reader.finish().unwrap();
@@ -272,21 +272,11 @@ fn check_frame(row: &str, octets: &[u8]) {
     match frame.header.frame_type {
         FrameType::Amqp if body.is_empty() => {}
         FrameType::Amqp => {
-            body_again!(row, body, Performative<'_>, encode_to_vec);
+            body_again!(row, body, Performative<'_>);
         }
         FrameType::Sasl => {
-            body_again!(row, body, SaslBody<'_>, encoded_sasl);
+            body_again!(row, body, SaslBody<'_>);
         }
-    }
-}
-
-fn encoded_sasl(body: &SaslBody<'_>) -> Vec<u8> {
-    match body {
-        SaslBody::Mechanisms(body) => encode_to_vec(body),
-        SaslBody::Init(body) => encode_to_vec(body),
-        SaslBody::Challenge(body) => encode_to_vec(body),
-        SaslBody::Response(body) => encode_to_vec(body),
-        SaslBody::Outcome(body) => encode_to_vec(body),
     }
 }
 
