@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Decodes AMQP values with Qpid Proton and encodes them again. README.md tells the contract.
+"""Decodes AMQP values and messages with Qpid Proton and encodes them again. README.md tells the contract.
 
-Every node is taken out of Proton as a Python object and put back, so that it has been understood and not only carried.
+Every node of a value is taken out of Proton as a Python object and put back, so that it has been understood and not only
+carried. So are the annotations, application-properties and body of a message; the rest of it Proton keeps in C.
 """
 
 import sys
 
-from proton import Data, DataException
+from proton import Data, DataException, Message, MessageException
 
 
 def copy_all(source, target):
@@ -38,7 +39,13 @@ def copy(source, target):
     source.exit()
 
 
-def answer(octets):
+def message(octets):
+    decoded = Message()
+    decoded.decode(octets)
+    return decoded.encode()
+
+
+def value(octets):
     source, target = Data(), Data()
     taken = source.decode(octets)
     if taken != len(octets):
@@ -51,8 +58,10 @@ def answer(octets):
 def main():
     for line in sys.stdin:
         try:
-            print(answer(bytes.fromhex(line)).hex())
-        except (DataException, ValueError, TypeError, OverflowError, KeyError) as error:
+            *mode, octets = line.split()
+            answer = message if mode == ["message"] else value
+            print(answer(bytes.fromhex(octets)).hex())
+        except (DataException, MessageException, ValueError, TypeError, OverflowError, KeyError) as error:
             print("error:", type(error).__name__, str(error).replace("\n", " "))
     sys.stdout.flush()
 
