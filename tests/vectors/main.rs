@@ -550,6 +550,22 @@ fn requests() {
         (r#"{"id":7,"hex":"a102","mode":"values"}"#, r#"{"id":7,"ok":false,"#),
         (r#"{"id":8,"hex":"000000080200000000","mode":"frame"}"#, r#"{"id":8,"ok":false,"#),
         (r#"{"id":9,"hex":"00000008020000","mode":"stream"}"#, r#"{"id":9,"ok":false,"#),
+        (
+            r#"{"id":10,"hex":"0000001102000001005314c00201434142","mode":"frame"}"#,
+            r#"{"id":10,"ok":true,"values":[["described",["ulong","20"],["list",[["uint",0]]]]],"type":"amqp","channel":1,"payload":"4142","fields":null,"error":null}"#,
+        ),
+        (
+            r#"{"id":11,"hex":"000000100201000000534445c0010040","mode":"frame"}"#,
+            r#"{"id":11,"ok":false,"values":[],"error":"octets are left over behind the SASL body"}"#,
+        ),
+        (
+            r#"{"id":13,"hex":"0000000c0200000700531745","mode":"frame"}"#,
+            r#"{"id":13,"ok":true,"values":[["described",["ulong","23"],["list",[]]]],"type":"amqp","channel":7,"payload":"","fields":null,"error":null}"#,
+        ),
+        (
+            r#"{"id":14,"hex":"0000000c0200000700534445","mode":"frame"}"#,
+            r#"{"id":14,"ok":false,"values":[],"error":"the body does not belong in a frame of this type"}"#,
+        ),
     ];
     for (line, expected) in cases {
         let answer = program::answer(line.as_bytes());

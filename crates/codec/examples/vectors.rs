@@ -312,6 +312,9 @@ impl Notation {
                 return Err("the body does not belong in a frame of this type".into());
             }
             payload = self.known(frame.body)?;
+            if name == "sasl" && !payload.is_empty() {
+                return Err("octets are left over behind the SASL body".into());
+            }
             if let Err(error) = check_fields(frame) {
                 fields = error.to_string().into();
             }
