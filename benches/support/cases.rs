@@ -75,7 +75,7 @@ pub const CASES: [Case; 13] = [
     },
     Case {
         name: "device message built and encoded",
-        allocations: 6.0,
+        allocations: 4.0,
         work: || {
             let body = bytes::Bytes::from(vec![b'x'; 256]);
             let mut out = Vec::with_capacity(1024);
@@ -87,7 +87,7 @@ pub const CASES: [Case; 13] = [
     Case { name: "disposition frame decoded", allocations: 0.0, work: || decodes(disposition_frame(70_000, 70_099)) },
     Case { name: "attach frame decoded", allocations: 3.0, work: || decodes(attach_frame()) },
     Case { name: "engine receive", allocations: 0.05, work: || Box::new(Receiving::new()) },
-    Case { name: "engine send", allocations: 0.1, work: || Box::new(Sending::new()) },
+    Case { name: "engine send", allocations: 0.05, work: || Box::new(Sending::new()) },
 ];
 
 /// A step, so that a profiler can tell it from everything around it.

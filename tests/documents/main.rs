@@ -61,11 +61,10 @@ fn examples(markdown: &str) -> Vec<String> {
                 blocks.push(std::mem::take(block));
                 inside = None;
             }
+            Some(_) if line.starts_with("# ") || line == "#" => {}
             Some(block) => {
-                if !line.starts_with("# ") && line != "#" {
-                    block.push_str(line);
-                    block.push('\n');
-                }
+                block.push_str(line);
+                block.push('\n');
             }
         }
     }

@@ -137,7 +137,7 @@ async fn a_network_that_stays_away_is_tried_until_it_is_back() {
     }
     emulator.cut();
     emulator.publish("/topic", "meanwhile").unwrap();
-    // Two attempts fail before the network is mended.
+    // One attempt fails before the network is mended, and perhaps the next.
     let mended = async {
         while timestamps.lock().unwrap().len() < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -148,7 +148,7 @@ async fn a_network_that_stays_away_is_tried_until_it_is_back() {
     let message = message.unwrap().unwrap();
     assert_eq!(message.text_lossy(), "meanwhile");
     message.accept();
-    assert!(consumer.attempts() >= 4);
+    assert!(consumer.attempts() >= 3);
     consumer.close(GRACE).await;
     let counts = emulator.shutdown(GRACE).await;
     assert_eq!((counts.produced, counts.accepted), (2, 2));

@@ -176,6 +176,8 @@ impl Driver {
         let mut collected =
             std::mem::replace(&mut self.collected, Collected { commands: VecDeque::new(), links: Vec::new() });
         self.shared.collect(&mut collected);
+        // What is asked for may fail for a reason that has just come.
+        self.events();
         self.lazy_since = None;
         if !collected.commands.is_empty() {
             // Time limits of what is about to be asked of the peer count from now, not from when it was last heard.
@@ -288,13 +290,9 @@ impl Driver {
                 };
                 self.break_off(ConnectionError::Io(error));
             }
-            Poll::Ready(Ok(0)) => match self.write_error.take() {
-                Some(error) => self.break_off(ConnectionError::Io(error)),
-                None => {
-                    self.eof = true;
-                    self.engine.handle_eof(now());
-                }
-            },
+            Poll::Ready(Ok(0)) => self.read_eof(),
+            // The end of a TLS stream without its own good-bye; whether all was said, AMQP's close tells.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.read_eof(),
             Poll::Ready(Ok(read)) => {
                 self.quiet_since = None;
                 if read >= self.read_size {
@@ -305,6 +303,16 @@ impl Driver {
             Poll::Ready(Err(error)) => self.break_off(ConnectionError::Io(Arc::new(error))),
         }
         true
+    }
+
+    fn read_eof(&mut self) {
+        match self.write_error.take() {
+            Some(error) => self.break_off(ConnectionError::Io(error)),
+            None => {
+                self.eof = true;
+                self.engine.handle_eof(now());
+            }
+        }
     }
 
     /// The stream takes nothing any more. The connection breaks once there is nothing more to read either.
@@ -655,6 +663,11 @@ impl Driver {
                 entry.mailbox.deliver(arrived);
             }
             LinkEvent::Sendable | LinkEvent::Drain => self.pump(id),
+            LinkEvent::Drained => {
+                if let Some(entry) = self.links.get(&id) {
+                    entry.mailbox.drained.notify_waiters();
+                }
+            }
             LinkEvent::Outcomes => self.outcomes(id),
             LinkEvent::Detached { end, .. } => {
                 self.outcomes(id);

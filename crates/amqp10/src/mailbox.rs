@@ -300,6 +300,8 @@ pub(crate) struct LinkBox {
     pub(crate) arrived: Notify,
     /// Credit to send came, or the link ended; wakes everybody.
     pub(crate) sendable: Notify,
+    /// The peer has given back the credit that it had, or the link ended.
+    pub(crate) drained: Notify,
 }
 
 impl LinkBox {
@@ -318,6 +320,7 @@ impl LinkBox {
             send_limit: AtomicU64::new(0),
             arrived: Notify::new(),
             sendable: Notify::new(),
+            drained: Notify::new(),
         })
     }
 
@@ -336,6 +339,7 @@ impl LinkBox {
         drop(left);
         self.arrived.notify_one();
         self.sendable.notify_waiters();
+        self.drained.notify_waiters();
     }
 
     /// So many sends in all could have left by now.
@@ -365,6 +369,11 @@ impl LinkBox {
     /// Swaps the deliveries that have arrived for an empty queue.
     pub(crate) fn swap(&self, queue: &mut VecDeque<Arrived>) {
         std::mem::swap(&mut lock(&self.inbox).deliveries, queue);
+    }
+
+    /// How the link ended, if it has.
+    pub(crate) fn over(&self) -> Option<LinkError> {
+        lock(&self.inbox).end.clone()
     }
 
     /// How the link ended, if it has and everything that arrived before was taken.

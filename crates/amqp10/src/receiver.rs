@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -184,6 +184,22 @@ impl Receiver {
     /// Asks the peer to use up the credit it has; what it sends still arrives. §2.6.7
     pub fn drain(&self) {
         self.inner.mailbox.leave(true, |outbox| outbox.credit.push(CreditChange::Drain));
+    }
+
+    /// Takes back the credit that the peer has not used, and resolves when it has answered: everything that it sent before that is
+    /// here then. Not every peer answers. §2.6.7
+    ///
+    /// # Errors
+    /// When the link is over.
+    pub async fn revoke_credit(&self) -> Result<(), LinkError> {
+        let mailbox = &self.inner.mailbox;
+        let mut drained = pin!(mailbox.drained.notified());
+        drained.as_mut().enable();
+        mailbox.leave(true, |outbox| outbox.credit.extend([CreditChange::Set(0), CreditChange::Drain]));
+        if mailbox.over().is_none() {
+            drained.await;
+        }
+        mailbox.over().map_or(Ok(()), Err)
     }
 
     /// How many deliveries were dropped undecided so far.

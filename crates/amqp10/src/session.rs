@@ -126,10 +126,16 @@ impl Session {
         answer: oneshot::Receiver<Result<LinkParts, LinkError>>,
     ) -> Result<LinkParts, LinkError> {
         match timeout(self.time_limit(), answer).await {
+            Ok(Ok(Err(LinkError::Session(SessionError::Ended)))) => Err(LinkError::Session(self.over())),
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(LinkError::Session(self.inner.connection.over().into())),
             Err(_) => Err(LinkError::TimedOut),
         }
+    }
+
+    /// Why nothing can be attached any more.
+    fn over(&self) -> SessionError {
+        self.inner.end.borrow().clone().unwrap_or(SessionError::Ended)
     }
 
     pub(crate) async fn detach(

@@ -8,8 +8,8 @@ use amqp10::codec::{
     Attach, Begin, Channel, Close, FrameType, Handle, Open, ProtocolHeader, Role, TransferNumber, encode_frame,
 };
 use amqp10::{
-    Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, ServerBuilder, ServerStream,
-    SessionConfig, Source,
+    Connection, ConnectionError, CreditMode, Error, ErrorCondition, LinkError, Message, Replenish, ServerBuilder,
+    ServerStream, SessionConfig, SessionError, Source,
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
@@ -90,6 +90,32 @@ async fn what_the_peer_said_before_the_stream_broke_is_heard() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_too_late_fails_for_the_reason_that_the_peer_told() {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let serving = async {
+        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+        encode_frame(FrameType::Amqp, Channel(0), &Open::new("peer"), &mut wire);
+        theirs.write_all(&wire).await.unwrap();
+    };
+    let (client, ()) = tokio::join!(Connection::builder().connect_over(ours, true), serving);
+    let client = client.unwrap();
+    // The close and the request get to the driver at the same time.
+    let mut wire = Vec::new();
+    let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many connections");
+    encode_frame(FrameType::Amqp, Channel(0), &Close { error: Some(error.clone()) }, &mut wire);
+    theirs.write_all(&wire).await.unwrap();
+    let Err(SessionError::Connection(refused)) = client.begin().await else { panic!("it was begun") };
+    assert_eq!(refused.remote_error(), Some(&error), "{refused}");
+
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    theirs.end(Some(error.clone())).await.unwrap();
+    ours.ended().await;
+    let refused = ours.receiver("node").attach().await.unwrap_err();
+    assert_eq!(refused.remote_error(), Some(&error), "{refused}");
+}
+
+#[tokio::test]
 async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
     let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
@@ -105,4 +131,35 @@ async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
     let link = tokio::time::timeout(Duration::from_secs(5), session.next_link()).await.unwrap().unwrap();
     assert_eq!(link.attach().name.as_str(), "link");
     link.accept_sender().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_peer_sent_before_its_credit_was_taken_back_is_here() {
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let credit = CreditMode::Automatic { window: 10, replenish: Replenish::Settled };
+    let (receiver, sender) = tokio::join!(ours.receiver("node").credit(credit).attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let message = Message::data("on its way");
+    sender.ready().await.unwrap();
+    // Nobody looks at an outcome: the messages are on their way when the credit is taken back.
+    let mut sending: Vec<_> = (0..4).map(|_| Box::pin(sender.send(&message))).collect();
+    for send in &mut sending {
+        assert!(send.now_or_never().is_none());
+    }
+    receiver.revoke_credit().await.unwrap();
+    let arrived: Vec<_> = std::iter::from_fn(|| receiver.try_recv()).collect();
+    assert_eq!(arrived.len(), 4);
+    let mut late = Box::pin(sender.send(&message));
+    assert!((&mut late).now_or_never().is_none());
+    receiver.revoke_credit().await.unwrap();
+    assert!(receiver.try_recv().is_none(), "there was no credit any more");
+    arrived.into_iter().for_each(|delivery| delivery.accept());
+    for send in sending {
+        send.await.unwrap();
+    }
+    // Nor does it wait for an answer that cannot come.
+    sender.close(None).await.unwrap();
+    assert!(matches!(receiver.recv().await, Err(LinkError::DetachedByPeer(None))));
+    assert!(matches!(receiver.revoke_credit().await, Err(LinkError::DetachedByPeer(None))));
 }

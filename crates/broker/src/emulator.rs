@@ -156,23 +156,23 @@ impl Emulator {
 
     /// Closes every connection, waits at most `grace` for the clients to agree, and tells what became of the messages.
     pub async fn shutdown(mut self, grace: Duration) -> Counts {
-        self.stop();
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Only then is the port free.
+            let _ = task.await;
+        }
         if timeout(grace, self.network.close()).await.is_err() {
             tracing::debug!("not every client agreed to the close in time");
         }
         self.counts()
     }
-
-    fn stop(&mut self) {
-        for task in self.tasks.drain(..) {
-            task.abort();
-        }
-    }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.stop();
+        for task in &self.tasks {
+            task.abort();
+        }
         self.network.cut();
     }
 }

@@ -323,3 +323,37 @@ async fn names_of_the_certificate() {
     let error = builder(&emulator, &made).tls(tls).connect(&emulator.url()).await.unwrap_err();
     assert!(error.to_string().contains("not for other.example"), "{error}");
 }
+
+#[tokio::test]
+async fn the_authority_of_another_emulator_is_nobody_to_trust() {
+    let (emulator, other) = (Emulator::start().await.unwrap(), Emulator::start().await.unwrap());
+    let made = credentials(&emulator, keys(&emulator), |_| {}).await;
+    let error = builder(&other, &made).connect(&emulator.url()).await.unwrap_err();
+    assert!(error.to_string().contains("signed by nobody we trust"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_is_free_after_shutdown() {
+    let mut emulator = Emulator::start().await.unwrap();
+    let address = emulator.address();
+    for _ in 0..200 {
+        emulator.shutdown(GRACE).await;
+        emulator = Emulator::builder().listen(address).start().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_stream_survives_a_cut_however_short() {
+    let emulator = Emulator::start().await.unwrap();
+    for n in 0..50 {
+        let connection = connection(&emulator).await;
+        let _receiver = connection.begin().await.unwrap().receiver("default").attach().await.unwrap();
+        emulator.cut();
+        if n % 2 == 0 {
+            emulator.resume();
+        }
+        let closed = tokio::time::timeout(GRACE, connection.closed()).await;
+        assert!(closed.is_ok(), "it is still connected the {n}th time");
+        emulator.resume();
+    }
+}

@@ -5,7 +5,55 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use amqp10_iot::SignMethod;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Longer than anybody waits, and short enough to be added to any instant.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+    Ok(humantime::parse_duration(text)?.min(LONGEST))
+}
+
+/// Whether an option was given as a flag, not by the environment or as a default.
+pub(crate) fn is_flag(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+/// A variable without a value is one that is not set.
+fn forget_empty(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(Resettable::Reset) } else { arg }
+    });
+    command.mut_subcommands(forget_empty)
+}
+
+/// What was asked for, and how: the matches are those of the last subcommand. Ends the process if it was help, or nothing
+/// that can be done.
+pub(crate) fn parse() -> (IotCommand, ArgMatches) {
+    let mut definition = forget_empty(Cli::command());
+    let matches = definition.get_matches_mut();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Command::Iot { mut command } = cli.command;
+    let matches = matches.subcommand().and_then(|(_, iot)| iot.subcommand()).map(|(_, command)| command.clone());
+    let matches = matches.unwrap_or_default();
+    let log = match &mut command {
+        IotCommand::Receive(args) => &mut args.log,
+        IotCommand::Emulate(args) => &mut args.log,
+    };
+    match (is_flag(&matches, "quiet"), is_flag(&matches, "verbose")) {
+        (true, true) => {
+            definition.error(ErrorKind::ArgumentConflict, "--quiet cannot be used with --verbose").exit();
+        }
+        (true, false) => log.verbose = 0,
+        (false, true) => log.quiet = false,
+        (false, false) => {}
+    }
+    (command, matches)
+}
 
 /// AMQP 1.0 on the command line.
 #[derive(Debug, Parser)]
@@ -57,6 +105,7 @@ OUTPUT:
 
 ENVIRONMENT:
   Every option can be given as AMQP10_IOT_ and its name in capitals, with _ for -: AMQP10_IOT_HOST, AMQP10_IOT_CONSUMER_GROUP, …
+  Those without a value are true or false there (AMQP10_IOT_JSON=true). A variable that is empty counts as not set.
   Access keys are read from ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, if the key is a temporary one,
   ALIBABA_CLOUD_SECURITY_TOKEN. A flag wins over the environment.
 
@@ -110,7 +159,7 @@ EXAMPLES:
 #[derive(Debug, Args)]
 pub(crate) struct ReceiveArgs {
     /// Start an emulator with a few devices in this process and receive from it; host and keys in the environment are ignored
-    #[arg(long, env = "AMQP10_IOT_EMULATOR", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "AMQP10_IOT_EMULATOR", hide_env_values = true)]
     pub(crate) emulator: bool,
     /// The host: ${iotInstanceId}.amqp.iothub.aliyuncs.com, or ${uid}.iot-amqp.${regionId}.aliyuncs.com
     #[arg(long, value_name = "HOST", env = "AMQP10_IOT_HOST", hide_env_values = true)]
@@ -137,7 +186,7 @@ pub(crate) struct ReceiveArgs {
         long,
         value_name = "TIME",
         default_value = "60s",
-        value_parser = humantime::parse_duration,
+        value_parser = time,
         env = "AMQP10_IOT_HEARTBEAT",
         hide_env_values = true
     )]
@@ -165,7 +214,7 @@ pub(crate) struct ReceiveArgs {
     #[arg(
         long,
         value_name = "TIME",
-        value_parser = humantime::parse_duration,
+        value_parser = time,
         env = "AMQP10_IOT_DURATION",
         hide_env_values = true
     )]
@@ -174,26 +223,26 @@ pub(crate) struct ReceiveArgs {
     #[arg(
         long,
         value_name = "TIME",
-        value_parser = humantime::parse_duration,
+        value_parser = time,
         env = "AMQP10_IOT_TIMEOUT",
         hide_env_values = true
     )]
     pub(crate) timeout: Option<Duration>,
     /// Try the first connection again and again, like later ones; otherwise it is tried once
-    #[arg(long, env = "AMQP10_IOT_KEEP_TRYING", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "AMQP10_IOT_KEEP_TRYING", hide_env_values = true)]
     pub(crate) keep_trying: bool,
     /// How long saying good-bye may take
     #[arg(
         long,
         value_name = "TIME",
         default_value = "5s",
-        value_parser = humantime::parse_duration,
+        value_parser = time,
         env = "AMQP10_IOT_GRACE",
         hide_env_values = true
     )]
     pub(crate) grace: Duration,
     /// Print JSON, one object a line
-    #[arg(long, env = "AMQP10_IOT_JSON", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "AMQP10_IOT_JSON", hide_env_values = true)]
     pub(crate) json: bool,
     /// Trust the certificate authorities in this PEM file instead of those of the web
     #[arg(long, value_name = "FILE", env = "AMQP10_IOT_CA", hide_env_values = true)]
@@ -251,13 +300,13 @@ pub(crate) struct EmulateArgs {
     #[arg(
         long,
         value_name = "TIME",
-        value_parser = humantime::parse_duration,
+        value_parser = time,
         env = "AMQP10_IOT_MAX_CLOCK_SKEW",
         hide_env_values = true
     )]
     pub(crate) max_clock_skew: Option<Duration>,
     /// Print JSON, one object a line
-    #[arg(long, env = "AMQP10_IOT_JSON", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "AMQP10_IOT_JSON", hide_env_values = true)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
@@ -302,7 +351,7 @@ impl From<&str> for SecretArg {
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Tell errors only
-    #[arg(short, long, conflicts_with = "verbose", env = "AMQP10_IOT_QUIET", hide_env_values = true)]
+    #[arg(short, long, value_parser = BoolishValueParser::new(), env = "AMQP10_IOT_QUIET", hide_env_values = true)]
     pub(crate) quiet: bool,
     /// Tell more; -vv tells still more, -vvv every frame
     #[arg(short, long, action = ArgAction::Count, env = "AMQP10_IOT_VERBOSE", hide_env_values = true)]

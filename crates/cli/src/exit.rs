@@ -49,9 +49,13 @@ impl From<ConsumerError> for Failure {
                  iot:sub, instance id, consumer group, and this machine's clock ({})",
                 crate::log::now()
             )),
-            ConsumerError::Refused(error) => match error.remote_error() {
-                Some(told) => refused(told.to_string()),
-                None => refused(error.to_string()),
+            ConsumerError::Refused(error) => match (error.remote_error(), error.connection_error()) {
+                (Some(told), _) => refused(told.to_string()),
+                // Nobody refused anything: the way to the service broke.
+                (None, Some(ConnectionError::Eof | ConnectionError::Io(_) | ConnectionError::IdleTimeOut)) => {
+                    connect(error.to_string())
+                }
+                (None, _) => refused(error.to_string()),
             },
             ConsumerError::Connect(error) => match &error {
                 ConnectError::Transport(transport::ConnectError::Sasl(

@@ -10,20 +10,11 @@ mod text;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
-
-use args::{Cli, Command, IotCommand};
+use args::IotCommand;
 use exit::Failure;
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => error.exit(),
-    };
-    let Command::Iot { command } = cli.command;
-    let matches = matches.subcommand().and_then(|(_, iot)| iot.subcommand()).map(|(_, command)| command.clone());
-    let matches = matches.unwrap_or_default();
+    let (command, matches) = args::parse();
     let logging = match &command {
         IotCommand::Receive(args) => &args.log,
         IotCommand::Emulate(args) => &args.log,

@@ -11,7 +11,7 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, Rea
 pub use build::{ArrayElement, InvalidArray};
 
 /// The most elements that an array may claim when they occupy no octets at all.
-const MAX_ZERO_WIDTH: u32 = 1 << 16;
+pub(crate) const MAX_ZERO_WIDTH: u32 = 1 << 16;
 
 /// The most octets that descriptors and constructor of an array's elements may have: each element is decoded behind a copy of them.
 const MAX_ELEMENT_CONSTRUCTOR: usize = 256;
@@ -57,6 +57,18 @@ impl Array<'_> {
             constructor: &self.constructor,
             left: self.count,
         }
+    }
+
+    /// The descriptors and the constructor of the elements, as on the wire.
+    #[cfg(feature = "json")]
+    pub(crate) fn constructor(&self) -> &[u8] {
+        &self.constructor
+    }
+
+    /// Whether the elements occupy no octets, so that all are alike.
+    #[cfg(feature = "json")]
+    pub(crate) fn is_zero_width(&self) -> bool {
+        self.octets.is_empty()
     }
 
     /// Decodes everything inside and throws it away.

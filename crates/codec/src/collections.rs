@@ -10,6 +10,9 @@ use crate::limits::Budget;
 use crate::text::MAX_OCTETS;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value};
 
+/// The octets that a compound has room for once something is put into it.
+const FIRST_CAPACITY: usize = 128;
+
 /// Counted values in their encoded form: the common part of lists and maps.
 #[derive(Clone)]
 struct Body<'a> {
@@ -38,6 +41,10 @@ impl<'a> Body<'a> {
 
     fn push(&mut self, element: &(impl Encode + ?Sized)) {
         let octets = self.octets.to_mut();
+        if octets.capacity() == 0 {
+            // Most compounds that are built have a few short entries: one allocation instead of several.
+            octets.reserve(FIRST_CAPACITY);
+        }
         element.encode(octets);
         assert!(octets.len() <= MAX_OCTETS, "a compound value may have at most 2^31 octets");
         self.count = self.count.saturating_add(1);

@@ -21,10 +21,18 @@ pub(crate) trait DecodeList<'a>: Sized {
     fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 }
 
-/// Takes the descriptor of a described value, whose 0x00 was read already, and the constructor behind it.
+/// Appends everything of a described value that stands before the value underneath: 0x00 and the numeric descriptor. §1.1.2
+pub fn begin_described(code: u64, out: &mut Vec<u8>) {
+    out.push(code::DESCRIBED);
+    code.encode(out);
+}
+
+/// Takes the descriptor of a described value behind its `constructor`, which has been read, and returns the constructor of
+/// the value underneath. §1.1.2
 ///
-/// Fails unless it is `name` or `code`.
-pub(crate) fn expect_descriptor(
+/// # Errors
+/// When it is no described value, or its descriptor is neither `name` nor `code`.
+pub fn expect_descriptor(
     constructor: u8,
     reader: &mut Reader<'_>,
     name: &'static str,
@@ -35,22 +43,26 @@ pub(crate) fn expect_descriptor(
     }
     let at = reader.offset();
     match take_descriptor(reader, name, code)? {
-        found if found == code => reader.octet(),
-        found => Err(DecodeError::new(DecodeErrorKind::unexpected_descriptor(name, found), at)),
+        Some(found) if found == code => reader.octet(),
+        found => {
+            let kind = DecodeErrorKind::unexpected_descriptor(name, found.unwrap_or(u64::MAX));
+            Err(DecodeError::new(kind, at))
+        }
     }
 }
 
-/// Takes a descriptor and returns its number; `name` counts as `code`, and what has no number as `u64::MAX`.
-fn take_descriptor(reader: &mut Reader<'_>, name: &str, code: u64) -> Result<u64, DecodeError> {
-    let by_name = |found: &[u8]| if found == name.as_bytes() { code } else { u64::MAX };
+/// Takes a descriptor and returns its number, if it has one; `name` counts as `code`.
+fn take_descriptor(reader: &mut Reader<'_>, name: &str, code: u64) -> Result<Option<u64>, DecodeError> {
+    let by_name = |found: &[u8]| (found == name.as_bytes()).then_some(code);
     Ok(match reader.octet()? {
-        code::SMALLULONG => u64::from(reader.octet()?),
-        code::ULONG => u64::from_be_bytes(reader.octets()?),
+        code::SMALLULONG => Some(u64::from(reader.octet()?)),
+        code::ULONG => Some(u64::from_be_bytes(reader.octets()?)),
+        code::ULONG0 => Some(0),
         code::SYM8 => by_name(reader.variable(false)?),
         code::SYM32 => by_name(reader.variable(true)?),
         other => {
             reader.skip_data(other)?;
-            u64::MAX
+            None
         }
     })
 }
@@ -278,6 +290,7 @@ macro_rules! composite {
     )*) => { $(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub struct $name $(<$life>)? {
             $( $(#[$field_doc])* pub $field: $type, )*
         }

@@ -82,7 +82,8 @@ impl fmt::Display for FieldName {
 }
 
 impl DecodeError {
-    pub(crate) const fn new(kind: DecodeErrorKind, offset: usize) -> Self {
+    /// An error about the octet at `offset` from the start of the input.
+    pub const fn new(kind: DecodeErrorKind, offset: usize) -> Self {
         // Offsets beyond 4 GiB cannot occur in a frame; they saturate rather than wrap.
         let offset = if offset > u32::MAX as usize { u32::MAX } else { offset as u32 };
         Self { kind, offset }

@@ -12,9 +12,12 @@
 #![doc = include_str!("../README.md")]
 
 extern crate alloc;
-#[cfg(test)]
+// The crate `arbitrary` needs it too.
+#[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod array;
 mod codec;
 mod collections;
@@ -24,8 +27,11 @@ mod constructor;
 mod dissect;
 mod error;
 mod frame;
+#[cfg(feature = "json")]
+pub mod json;
 mod keys;
 mod limits;
+mod map_reader;
 mod message;
 mod multiple;
 mod numbers;
@@ -33,6 +39,8 @@ mod performative;
 mod primitive;
 mod reader;
 pub mod sasl;
+#[cfg(feature = "serde")]
+pub mod serde;
 mod state;
 mod symbol;
 mod tag;
@@ -46,7 +54,7 @@ mod value;
 pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
 pub use collections::{Fields, List, ListIter, Map, MapIter};
-pub use composite::{Composite, ListReader, ListWriter};
+pub use composite::{Composite, ListReader, ListWriter, begin_described, expect_descriptor};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
 pub use dissect::{Dissection, dissect};
@@ -56,6 +64,7 @@ pub use frame::{
     ProtocolId, begin_frame, encode_frame, finish_frame, next_frame,
 };
 pub use limits::Limits;
+pub use map_reader::MapReader;
 pub use message::{
     Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
     SequenceIter,
@@ -79,3 +88,18 @@ pub use transport::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };
 pub use value::{Described, Value};
+
+#[cfg(feature = "derive")]
+pub use amqp10_codec_derive::{Composite, Decode, Encode, IntoOwned};
+
+/// What derived code names and a crate without `std` cannot.
+#[cfg(feature = "derive")]
+#[doc(hidden)]
+pub mod derived {
+    pub use alloc::vec::Vec;
+
+    /// Whether a field has its default, which takes its type from the field.
+    pub fn same<T: PartialEq>(field: &T, default: &T) -> bool {
+        field == default
+    }
+}

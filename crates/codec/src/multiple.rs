@@ -9,6 +9,7 @@ use crate::{Array, ArrayElement, Decode, DecodeError, DecodeErrorKind, Encode, I
 ///
 /// On the wire null, a single value, or an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Multiple<T>(pub Vec<T>);
 
 impl<T> Default for Multiple<T> {

@@ -10,6 +10,7 @@ macro_rules! number {
     ($($(#[$doc:meta])* $name:ident($inner:ty) $(: $order:ident)?;)*) => { $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash $(, $order, Ord)?)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub struct $name(pub $inner);
 
         impl<'a> Decode<'a> for $name {

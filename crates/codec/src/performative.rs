@@ -10,6 +10,7 @@ use crate::{
 
 /// The body of an AMQP frame, §2.7. Rare and large ones are boxed.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Performative<'a> {
     /// §2.7.1
     Open(Box<Open<'a>>),

@@ -9,22 +9,33 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, before it if negative. §1.6.17
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Timestamp(pub i64);
+
+// The types of octets are aligned like numbers of their size: a value is moved by words then.
 
 /// A universally unique id, octets in network order. §1.6.18
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Uuid(pub [u8; 16]);
 
 /// An IEEE 754-2008 decimal32, carried bit for bit in network order. §1.6.13
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(4))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal32(pub [u8; 4]);
 
 /// An IEEE 754-2008 decimal64, carried bit for bit in network order. §1.6.14
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(8))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal64(pub [u8; 8]);
 
 /// An IEEE 754-2008 decimal128, carried bit for bit in network order. §1.6.15
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(align(8))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Decimal128(pub [u8; 16]);
 
 impl fmt::Display for Uuid {
@@ -42,6 +53,34 @@ impl fmt::Display for Uuid {
 impl fmt::Debug for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Uuid({self})")
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for Uuid {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.into_bytes())
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<Uuid> for uuid::Uuid {
+    fn from(id: Uuid) -> Self {
+        Self::from_bytes(id.0)
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for crate::Value<'_> {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Uuid(id.into())
+    }
+}
+
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for crate::MessageId<'_> {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Uuid(id.into())
     }
 }
 
@@ -246,5 +285,23 @@ impl Encode for char {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(code::CHAR);
         out.extend_from_slice(&u32::from(*self).to_be_bytes());
+    }
+}
+
+#[cfg(all(test, feature = "uuid"))]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn uuids_of_the_crate_uuid() {
+        let octets = *b"\0\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+        let id = uuid::Uuid::from(Uuid(octets));
+        assert_eq!(id.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(id.to_string(), Uuid(octets).to_string());
+        assert_eq!(Uuid::from(id), Uuid(octets));
+        assert_eq!(crate::Value::from(id), crate::Value::Uuid(Uuid(octets)));
+        assert_eq!(crate::MessageId::from(id), crate::MessageId::Uuid(Uuid(octets)));
     }
 }

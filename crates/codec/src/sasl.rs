@@ -94,6 +94,7 @@ composite! {
 
 /// The body of a SASL frame.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum SaslBody<'a> {
     /// §5.3.3.1
     Mechanisms(SaslMechanisms<'a>),

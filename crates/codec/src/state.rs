@@ -50,6 +50,7 @@ composite! {
 /// The state of a delivery at one end of a link. §3.4
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum DeliveryState<'a> {
     /// §3.4.1; not terminal
     Received(Received),
@@ -72,6 +73,7 @@ pub enum DeliveryState<'a> {
 /// A state of a delivery that does not change any more: what `provides="outcome"`. §3.4
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Outcome<'a> {
     /// §3.4.2
     Accepted,

@@ -8,6 +8,7 @@ macro_rules! open_symbols {
     )*) => { $(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub struct $type<'a>($crate::Symbol<'a>);
 
         impl $type<'static> {

@@ -26,6 +26,7 @@ choice! {
 
 /// When the expiry of a terminus starts counting down. §3.5.6
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum ExpiryPolicy {
     /// When the link is detached.
     LinkDetach,
@@ -170,6 +171,7 @@ impl<'a> Target<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "the other one is rare")]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum SourceArchetype<'a> {
     /// §3.5.3
     Source(Source<'a>),
@@ -180,6 +182,7 @@ pub enum SourceArchetype<'a> {
 /// What the target of an attach may be: what `provides="target"`. §2.7.3
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum TargetArchetype<'a> {
     /// §3.5.4
     Target(Target<'a>),
@@ -272,6 +275,7 @@ archetype! {
 
 /// How long a node lives that was created for a link: a value of `lifetime-policy` in the properties of the node. §3.5.9
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum LifetimePolicy {
     /// As long as the link that caused it. §3.5.10
     DeleteOnClose,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
+use crate::codec::owned_already;
 use crate::constructor as code;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Reader};
 
@@ -223,6 +224,20 @@ fn invalid_utf8(octets: &[u8], end: usize) -> DecodeError {
     DecodeError::new(DecodeErrorKind::InvalidUtf8, start.saturating_add(valid))
 }
 
+impl<'a> Decode<'a> for String {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        <&str>::decode_data(constructor, reader).map(Self::from)
+    }
+}
+
+impl<'a> Decode<'a> for Vec<u8> {
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        <&[u8]>::decode_data(constructor, reader).map(Self::from)
+    }
+}
+
+owned_already!(String, Vec<u8>);
+
 impl<'a> Decode<'a> for Str<'a> {
     #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -237,16 +252,17 @@ impl<'a> Decode<'a> for Binary<'a> {
     }
 }
 
-impl<'a> Decode<'a> for Symbol<'a> {
+impl<'a> Symbol<'a> {
+    /// Decodes the text of a symbol.
     #[inline]
-    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode_text(constructor: u8, reader: &mut Reader<'a>) -> Result<&'a str, DecodeError> {
         let octets = match constructor {
             code::SYM8 => reader.variable(false)?,
             code::SYM32 => reader.variable(true)?,
             _ => return Err(reader.unexpected("symbol", constructor)),
         };
         match core::str::from_utf8(octets) {
-            Ok(text) if text.is_ascii() => Ok(Self(Cow::Borrowed(text))),
+            Ok(text) if text.is_ascii() => Ok(text),
             _ => {
                 let start = reader.offset().saturating_sub(octets.len());
                 let at = octets.iter().position(|octet| !octet.is_ascii()).unwrap_or(0);
@@ -275,6 +291,13 @@ fn variable_len(octets: &[u8]) -> usize {
     octets.len().saturating_add(if octets.len() <= 255 { 2 } else { 5 })
 }
 
+impl<'a> Decode<'a> for Symbol<'a> {
+    #[inline]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Self::decode_text(constructor, reader).map(Self::from_const)
+    }
+}
+
 impl Encode for str {
     fn encoded_len(&self) -> usize {
         variable_len(self.as_bytes())
@@ -283,6 +306,28 @@ impl Encode for str {
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         encode_variable(code::STR8, code::STR32, self.as_bytes(), out);
+    }
+}
+
+impl Encode for String {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_str().encode(out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.as_str().encoded_len()
+    }
+}
+
+impl Encode for Vec<u8> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_slice().encode(out);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.as_slice().encoded_len()
     }
 }
 

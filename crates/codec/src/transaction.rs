@@ -10,6 +10,7 @@ use crate::{Decode, DecodeError, DecodeErrorKind, DeliveryTag, Encode, Multiple,
 
 /// Identifies a transaction at its coordinator: up to 32 octets, held inline. §4.5.4
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct TransactionId(DeliveryTag);
 
 /// A run of octets that is too long for a transaction-id.

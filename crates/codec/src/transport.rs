@@ -18,6 +18,7 @@ macro_rules! choice {
     )*) => { $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub enum $name { $( $(#[$variant_doc])* $variant, )* }
 
         impl<'a> Decode<'a> for $name {

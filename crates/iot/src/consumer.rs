@@ -20,6 +20,9 @@ use crate::{
     TransportFailed,
 };
 
+/// How long the service may take to tell that nothing more comes, at the end.
+const LAST_ARRIVALS: Duration = Duration::from_secs(1);
+
 /// Whom to connect to, and as whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -287,11 +290,14 @@ impl Consumer {
         let Some(live) = self.live.take() else { return };
         let shared = Arc::clone(&self.shared);
         let polite = async {
+            let release = || {
+                while let Some(delivery) = live.receiver.try_recv() {
+                    shared.released.fetch_add(1, Ordering::AcqRel);
+                    delivery.release();
+                }
+            };
             live.receiver.set_credit(0);
-            while let Some(delivery) = live.receiver.try_recv() {
-                shared.released.fetch_add(1, Ordering::AcqRel);
-                delivery.release();
-            }
+            release();
             loop {
                 let decided = shared.decided.notified();
                 if shared.in_hand.load(Ordering::Acquire) == 0 {
@@ -299,10 +305,11 @@ impl Consumer {
                 }
                 decided.await;
             }
-            while let Some(delivery) = live.receiver.try_recv() {
-                shared.released.fetch_add(1, Ordering::AcqRel);
-                delivery.release();
+            if !shared.is_done() {
+                // What was on its way is released too. Not every service answers, and then it finds out by the detach.
+                let _ = timeout(LAST_ARRIVALS, live.receiver.revoke_credit()).await;
             }
+            release();
             live.receiver.flush();
             let steps = async {
                 live.receiver.close(None).await?;
@@ -316,7 +323,10 @@ impl Consumer {
         };
         let reason = match timeout(grace, polite).await {
             Ok(()) => "by us",
-            Err(_) => "by us, without the answer of the service",
+            Err(_) => {
+                live.connection.abort();
+                "by us, without the answer of the service"
+            }
         };
         self.hooks.closed(&Closed { reason: reason.to_owned(), next_attempt: None });
     }

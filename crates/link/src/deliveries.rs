@@ -222,8 +222,10 @@ impl Ledger {
     /// The live entries from `first` to `last`, both included.
     pub(crate) fn range(&self, first: DeliveryNumber, last: DeliveryNumber) -> Vec<Entry> {
         let from = self.position(first);
-        let entries = self.entries.range(from..);
-        entries.take_while(|entry| !last.precedes(entry.id)).filter(|entry| entry.live).copied().collect()
+        let entries = self.entries.range(from..).take_while(|entry| !last.precedes(entry.id));
+        let mut live = Vec::with_capacity(entries.clone().count());
+        live.extend(entries.filter(|entry| entry.live));
+        live
     }
 
     /// Forgets the deliveries of a link that is gone.

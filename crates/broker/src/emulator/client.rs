@@ -53,16 +53,16 @@ pub(super) async fn accept(listener: Listener, tls: TlsServer, service: Arc<Serv
             }
         };
         let permit = Arc::clone(&streams).try_acquire_owned();
-        let (true, Ok(permit)) = (network.is_up(), permit) else { continue };
+        let (Some(cuts), Ok(permit)) = (network.cuts(), permit) else { continue };
         let (options, service, network) = (Arc::clone(&options), Arc::clone(&service), Arc::clone(&network));
         tokio::spawn(async move {
             let peer = incoming.peer_addr();
             tokio::select! {
-                result = serve(incoming, &options, &service, &network) => match result {
+                result = serve(incoming, &options, &service, &network, cuts) => match result {
                     Ok(()) => tracing::debug!(%peer, "a client has left"),
                     Err(error) => tracing::info!(%peer, %error, "a client is gone"),
                 },
-                () = network.cut_off() => tracing::debug!(%peer, "a client was cut off"),
+                () = network.cut_off(cuts) => tracing::debug!(%peer, "a client was cut off"),
             }
             drop(permit);
         });
@@ -74,6 +74,7 @@ async fn serve(
     options: &AcceptOptions,
     service: &Arc<Service>,
     network: &Arc<Network>,
+    cuts: u64,
 ) -> Result<(), Gone> {
     let rules = &service.rules;
     let mut client = None;
@@ -107,7 +108,7 @@ async fn serve(
     // The service measures a client's silence against what the client announced.
     let settings = pending.settings().idle_time_out(Some(heartbeat.min(rules.own_idle_time_out)));
     let connection = pending.accept(settings.silence_limit(heartbeat)).await?;
-    let Some(_registered) = network.register(&client.group, &connection, rules.connections) else {
+    let Some(_registered) = network.register(&client.group, &connection, cuts, rules.connections) else {
         let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many connections of this consumer group");
         connection.close_with(Some(error.clone())).await;
         return Err(Gone::Refused(error));

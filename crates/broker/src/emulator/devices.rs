@@ -1,5 +1,6 @@
 //! Devices that have something to say.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,7 +63,12 @@ pub(super) async fn run(fleet: Fleet, service: Arc<Service>) {
     let began = Instant::now();
     let mut n = 0_u64;
     while fleet.count.is_none_or(|count| n < count) {
-        sleep_until(began + Duration::from_secs_f64(n as f64 / fleet.rate)).await;
+        // Rates may be so small that the next message is beyond all time.
+        let due = Duration::try_from_secs_f64(n as f64 / fleet.rate).ok().and_then(|after| began.checked_add(after));
+        match due {
+            Some(due) => sleep_until(due).await,
+            None => pending().await,
+        }
         let (topic, body) = message(n, fleet.devices);
         while let Err(error) = publish(&service, &topic, body.clone().into(), 0) {
             tracing::debug!(%error, "the devices wait");

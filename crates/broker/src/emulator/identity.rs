@@ -55,9 +55,11 @@ impl fmt::Debug for Authority {
     }
 }
 
-fn params() -> CertificateParams {
+fn params(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "amqp10 IoT emulator CA");
+    // Whoever trusts another emulator must not take this authority for that one with a broken signature.
+    let mark: String = key.public_key_raw().iter().rev().take(8).map(|octet| format!("{octet:02x}")).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("amqp10 IoT emulator CA {mark}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -70,7 +72,7 @@ impl Authority {
     /// When no key can be made.
     pub fn generate() -> Result<Self, StartError> {
         let key = KeyPair::generate()?;
-        let certificate = params().self_signed(&key)?;
+        let certificate = params(&key).self_signed(&key)?;
         Ok(Self { ca_pem: certificate.pem(), key_pem: key.serialize_pem().into() })
     }
 
@@ -102,7 +104,8 @@ impl Authority {
         leaf.distinguished_name.push(DnType::CommonName, "amqp10 IoT emulator");
         leaf.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
-        let issuer = Issuer::new(params(), KeyPair::from_pem(self.key_pem.expose())?);
+        let authority = KeyPair::from_pem(self.key_pem.expose())?;
+        let issuer = Issuer::new(params(&authority), authority);
         let certificate = leaf.signed_by(&key, &issuer)?;
         let key_pem = Secret::from(key.serialize_pem());
         Ok(TlsServer::new(None, certificate.pem().as_bytes(), key_pem.expose().as_bytes())?)

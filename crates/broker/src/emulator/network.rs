@@ -7,11 +7,12 @@ use amqp10::{Connection, Error, ErrorCondition};
 use tokio::sync::watch;
 
 /// What the network does with streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    Up,
-    /// Streams are dropped.
-    Cut,
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// Whether there may be any.
+    up: bool,
+    /// How often it was cut; a stream does not survive a change of this, however soon the line is up again.
+    cuts: u64,
 }
 
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Drop for Working {
 impl Network {
     pub(super) fn new() -> Arc<Self> {
         let open = Mutex::default();
-        Arc::new(Self { line: watch::Sender::new(Line::Up), open, tasks: watch::Sender::new(0) })
+        Arc::new(Self { line: watch::Sender::new(Line { up: true, cuts: 0 }), open, tasks: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -66,15 +67,17 @@ impl Network {
         self.lock().connections.len()
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        *self.line.borrow() == Line::Up
+    /// How often the network was cut so far; `None` while it is.
+    pub(super) fn cuts(&self) -> Option<u64> {
+        let line = *self.line.borrow();
+        line.up.then_some(line.cuts)
     }
 
-    /// Resolves when the network is cut.
-    pub(super) async fn cut_off(&self) {
+    /// Resolves when the network is cut again after so many times.
+    pub(super) async fn cut_off(&self, cuts: u64) {
         let mut line = self.line.subscribe();
         // The sender lives as long as this.
-        let _ = line.wait_for(|line| *line == Line::Cut).await;
+        let _ = line.wait_for(|line| line.cuts != cuts).await;
     }
 
     pub(super) fn working(self: &Arc<Self>) -> Working {
@@ -82,9 +85,18 @@ impl Network {
         Working(Arc::clone(self))
     }
 
-    /// Books a connection of `group`, unless the group has `limit` of them already.
-    pub(super) fn register(self: &Arc<Self>, group: &str, connection: &Connection, limit: usize) -> Option<Registered> {
+    /// Books a connection of `group` whose stream came after so many cuts, unless the group has `limit` of them already.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        group: &str,
+        connection: &Connection,
+        cuts: u64,
+        limit: usize,
+    ) -> Option<Registered> {
         let mut open = self.lock();
+        if self.line.borrow().cuts != cuts {
+            connection.abort();
+        }
         if open.connections.values().filter(|(other, _)| other == group).count() >= limit {
             return None;
         }
@@ -95,14 +107,16 @@ impl Network {
     }
 
     pub(super) fn cut(&self) {
-        self.line.send_replace(Line::Cut);
-        for (_, connection) in self.lock().connections.values() {
+        // Locked first: whoever hears of the cut strikes its connection out of the book.
+        let open = self.lock();
+        self.line.send_modify(|line| *line = Line { up: false, cuts: line.cuts + 1 });
+        for (_, connection) in open.connections.values() {
             connection.abort();
         }
     }
 
     pub(super) fn resume(&self) {
-        self.line.send_replace(Line::Up);
+        self.line.send_modify(|line| line.up = true);
     }
 
     /// Closes every connection and waits until nobody works for a client any more.

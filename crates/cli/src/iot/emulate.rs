@@ -62,7 +62,12 @@ impl From<Counts> for Summary {
 
 pub(crate) async fn run(args: EmulateArgs, matches: &ArgMatches) -> Result<(), Failure> {
     let mut stop = Stop::listen().map_err(|error| Failure::unforeseen(format!("no signals: {error}")))?;
-    let given = keys::source(&args.keys, matches).await?;
+    // The credentials may have to come from a stdin that says nothing.
+    let given = tokio::select! {
+        biased;
+        _ = stop.asked() => return Ok(()),
+        given = keys::source(&args.keys, matches) => given?,
+    };
     let keys_given = given.is_some();
     let identity = identity(&args, given).await?;
     let mut builder = Emulator::builder()
@@ -96,8 +101,13 @@ fn json(object: &impl Serialize) -> Result<String, Failure> {
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| Failure::unforeseen(format!("stdout cannot be written: {error}")))
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever has gone did not want to know.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unforeseen(format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn ready(emulator: &Emulator, ca: &Path, as_json: bool, keys_given: bool) -> Result<String, Failure> {

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use amqp10_iot::{BoxFuture, CredentialsError, KeySource, Keys, Secret};
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::args::KeyArgs;
+use crate::args::{KeyArgs, is_flag};
 use crate::exit::Failure;
 use crate::log::EVENTS;
 
@@ -18,10 +17,6 @@ const MOST: u64 = 64 * 1024;
 
 /// The options that name keys.
 const KEY_FLAGS: [&str; 3] = ["access_key_id", "access_key_secret", "security_token"];
-
-pub(crate) fn is_flag(matches: &ArgMatches, id: &str) -> bool {
-    matches.value_source(id) == Some(ValueSource::CommandLine)
-}
 
 /// What a credentials file holds.
 #[derive(Deserialize)]

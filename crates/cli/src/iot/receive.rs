@@ -4,13 +4,14 @@ use std::future::{pending, ready};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use amqp10::transport::TlsClient;
 use amqp10_broker::Emulator;
 use amqp10_iot::{AkSign, Consumer, ConsumerBuilder, DeviceMessage};
 use clap::ArgMatches;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{keys, line};
-use crate::args::ReceiveArgs;
+use crate::args::{ReceiveArgs, is_flag};
 use crate::exit::Failure;
 use crate::log::EVENTS;
 use crate::signals::Stop;
@@ -38,7 +39,13 @@ pub(crate) async fn run(args: ReceiveArgs, matches: &ArgMatches) -> Result<(), F
         let emulator = emulator(matches).await?;
         (emulator.consumer(), Some(emulator))
     } else {
-        (service(&args, matches).await?, None)
+        // The credentials may have to come from a stdin that says nothing.
+        let service = tokio::select! {
+            biased;
+            _ = stop.asked() => return Ok(()),
+            service = service(&args, matches) => service?,
+        };
+        (service, None)
     };
     let connecting = configured(builder, &args).connect();
     let began = Instant::now();
@@ -60,7 +67,7 @@ pub(crate) async fn run(args: ReceiveArgs, matches: &ArgMatches) -> Result<(), F
 
 /// A few devices that talk at a readable pace.
 async fn emulator(matches: &ArgMatches) -> Result<Emulator, Failure> {
-    if let Some(flag) = NOT_FOR_THE_EMULATOR.into_iter().find(|id| keys::is_flag(matches, id)) {
+    if let Some(flag) = NOT_FOR_THE_EMULATOR.into_iter().find(|id| is_flag(matches, id)) {
         let flag = flag.replace('_', "-");
         return Err(Failure::usage(format!(
             "--{flag} cannot be used with --emulator, which has its own host and keys"
@@ -95,15 +102,24 @@ async fn service(args: &ReceiveArgs, matches: &ArgMatches) -> Result<ConsumerBui
     if let Some(instance) = given(&args.keys.instance_id) {
         builder = builder.instance_id(instance);
     }
+    Ok(builder.tls(tls(args)?))
+}
+
+/// Whom to trust, and under which name.
+fn tls(args: &ReceiveArgs) -> Result<TlsClient, Failure> {
+    let mut tls = TlsClient::builder();
     if let Some(path) = &args.ca {
+        let name = path.display();
         let pem = std::fs::read(path)
-            .map_err(|error| Failure::usage(format!("the CA file {} cannot be read: {error}", path.display())))?;
-        builder = builder.ca_pem(pem);
+            .map_err(|error| Failure::usage(format!("the CA file {name} cannot be read: {error}")))?;
+        tls = tls.ca_pem(pem);
+        // Checked by itself, so that the file is named.
+        tls.clone().build().map_err(|error| Failure::usage(format!("the CA file {name} is no use: {error}")))?;
     }
-    if let Some(name) = given(&args.tls_server_name) {
-        builder = builder.tls_server_name(name);
+    if let Some(name) = args.tls_server_name.as_ref().filter(|name| !name.is_empty()) {
+        tls = tls.server_name(name);
     }
-    Ok(builder)
+    tls.build().map_err(|error| Failure::usage(format!("--tls-server-name: {error}")))
 }
 
 /// This machine's name and six random characters, at most 64 in all.
@@ -274,7 +290,10 @@ impl Batch {
             written = &mut writing => written,
             asked = stop.asked() => match timeout_at(asked + grace, &mut writing).await {
                 Ok(written) => written,
-                Err(_) => return Some(End::Stuck),
+                Err(_) => {
+                    messages.into_iter().for_each(DeviceMessage::release);
+                    return Some(End::Stuck);
+                }
             },
         };
         let failure = |error: String| End::Failed(Failure::unforeseen(format!("stdout cannot be written: {error}")));

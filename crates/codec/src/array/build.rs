@@ -1,6 +1,7 @@
 //! Arrays made of values: one constructor for all elements, the narrowest that holds each of them.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -295,7 +296,9 @@ element! {
     Uuid => UUID;
     [u8] => VBIN8;
     Binary<'_> => VBIN8;
+    Vec<u8> => VBIN8;
     str => STR8;
+    String => STR8;
     Str<'_> => STR8;
     Symbol<'_> => SYM8;
     List<'_> => LIST8;

@@ -11,6 +11,7 @@ use crate::{
 
 /// The id of a message, or that of the message it answers. §3.2.11 to §3.2.14
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum MessageId<'a> {
     /// A number.
     Ulong(u64),
