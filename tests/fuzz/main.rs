@@ -41,3 +41,18 @@ fn values() {
 fn messages() {
     replay("message", checks::message);
 }
+
+#[test]
+fn performatives() {
+    replay("performative", checks::performative);
+}
+
+#[test]
+fn roundtrips() {
+    replay("roundtrip", checks::roundtrip);
+}
+
+#[test]
+fn chunks() {
+    replay("chunking", checks::chunking);
+}

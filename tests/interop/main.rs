@@ -1,5 +1,6 @@
-//! Our receiver with servers that are not ours, and our emulator with a client that is not ours.
+//! Our codec, our receiver and our emulator with codecs, servers and a client that are not ours.
 
+mod codec;
 mod receive;
 mod vendor;
 

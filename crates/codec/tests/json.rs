@@ -414,6 +414,7 @@ fn message() -> impl Strategy<Value = Message> {
             any::<[u8; 16]>().prop_map(|id| MessageId::Uuid(Uuid(id))),
             vec(any::<u8>(), 0..9).prop_map(|id| MessageId::Binary(id.into())),
             "\\PC{0,9}".prop_map(|id| MessageId::String(id.into())),
+            any::<(u64, u32)>().prop_map(|(code, id)| MessageId::Other(Box::new(Described::new(&code, &id)))),
         ])
     };
     let octets = || prop_oneof![vec(any::<u8>(), 0..20), "\\PC{0,20}".prop_map(String::into_bytes)];

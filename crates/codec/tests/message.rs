@@ -1,5 +1,7 @@
 //! Messages, built, encoded, located and read.
 
+use std::collections::HashSet;
+
 use amqp10_codec::{
     Binary, Body, Described, Descriptor, Header, List, Map, Message, MessageBody, MessageError, MessageId, MessageView,
     Milliseconds, Properties, Reader, Section, SequenceNo, Symbol, Timestamp, Uuid, Value, encode_to_vec,
@@ -228,4 +230,28 @@ fn values_are_taken_out_by_type() {
     assert_eq!(Value::from(Symbol::from_static("s")).as_symbol(), Some("s"));
     let order: Vec<_> = map.iter().map(|entry| encode_to_vec(&entry.unwrap().0)).collect();
     assert_eq!(order, [&b"\xa1\x04text"[..], b"\xa3\x06symbol", b"\x53\x03", b"\xa1\x01b"]);
+}
+
+#[test]
+fn a_message_id_of_an_unknown_type_is_kept() {
+    let id = |text: &str| MessageId::Other(Box::new(Described::new(&7_u64, text)));
+    let message = Message::data(vec![1]).message_id(id("seven"));
+    let wire = encoded(&message);
+    let view = MessageView::parse(&wire).unwrap();
+    view.validate().unwrap();
+    let found = view.properties().unwrap().unwrap().message_id.unwrap();
+    assert_eq!(found, id("seven"));
+    assert_eq!(found.to_string(), "5307a105736576656e");
+    let ids = HashSet::from([found, id("seven"), id("eight"), MessageId::String("seven".into())]);
+    assert_eq!(ids.len(), 3);
+    assert_eq!(encoded(&view.to_message().unwrap()), wire);
+
+    // A described list that is too short for its count, and an id that is a uint.
+    for id in [&[0x00, 0x53, 0x07, 0xc0, 0x01, 0x01][..], &[0x52, 0x01]] {
+        let mut wire = vec![0x00, 0x53, 0x73, 0xc0, id.len() as u8 + 1, 1];
+        wire.extend(id);
+        wire.extend([0x00, 0x53, 0x75, 0xa0, 0]);
+        let error = MessageView::parse(&wire).unwrap().validate();
+        assert!(matches!(error, Err(MessageError::Malformed { section: Some(Section::Properties), .. })), "{error:?}");
+    }
 }

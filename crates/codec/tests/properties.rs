@@ -211,6 +211,7 @@ fn message() -> impl Strategy<Value = Message> {
         any::<[u8; 16]>().prop_map(|id| MessageId::Uuid(Uuid(id))),
         vec(any::<u8>(), 0..9).prop_map(|id| MessageId::Binary(Binary::from(id))),
         ".{0,20}".prop_map(|id| MessageId::String(id.into())),
+        any::<(u64, u32)>().prop_map(|(code, id)| MessageId::Other(Box::new(Described::new(&code, &id)))),
     ];
     (any::<bool>(), proptest::option::of(ids), map(), properties, map(), body).prop_map(
         |(durable, id, annotations, properties, footer, body)| {

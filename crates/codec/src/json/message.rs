@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -92,6 +93,7 @@ fn id(id: &MessageId<'_>) -> Result<Json, DecodeError> {
         MessageId::Uuid(id) => id.into(),
         MessageId::Binary(id) => id.into(),
         MessageId::String(id) => id.into(),
+        MessageId::Other(id) => Value::Described(*id),
     })
 }
 
@@ -205,6 +207,7 @@ fn read_id(json: &Json) -> Result<MessageId<'static>, JsonError> {
         Value::Uuid(id) => Ok(MessageId::Uuid(id)),
         Value::Binary(id) => Ok(MessageId::Binary(id)),
         Value::String(id) => Ok(MessageId::String(id)),
+        Value::Described(id) => Ok(MessageId::Other(Box::new(id))),
         _ => Err(JsonError::expected("a text, or an id as {\"$ulong\":1}, {\"$uuid\":…} or {\"$binary\":…}", json)),
     }
 }

@@ -1,13 +1,16 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::composite::composite;
 use crate::constructor as code;
 use crate::{
-    Binary, Decode, DecodeError, Encode, IntoOwned, Milliseconds, Reader, SequenceNo, Str, Symbol, Timestamp, Uuid,
+    Binary, Decode, DecodeError, Described, Encode, IntoOwned, Milliseconds, Reader, SequenceNo, Str, Symbol,
+    Timestamp, Uuid,
 };
 
 /// The id of a message, or that of the message it answers. §3.2.11 to §3.2.14
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum MessageId<'a> {
     /// A number.
@@ -18,6 +21,37 @@ pub enum MessageId<'a> {
     Binary(Binary<'a>),
     /// A text.
     String(Str<'a>),
+    /// An id of a described type that is not known here, kept as it came: the specification lets others provide types of ids.
+    Other(Box<Described<'a>>),
+}
+
+/// Ids of types that are not known here are equal when their octets are.
+impl PartialEq for MessageId<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ulong(a), Self::Ulong(b)) => a == b,
+            (Self::Uuid(a), Self::Uuid(b)) => a == b,
+            (Self::Binary(a), Self::Binary(b)) => a == b,
+            (Self::String(a), Self::String(b)) => a == b,
+            (Self::Other(a), Self::Other(b)) => a.reader().rest() == b.reader().rest(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for MessageId<'_> {}
+
+impl Hash for MessageId<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        core::mem::discriminant(self).hash(state);
+        match self {
+            Self::Ulong(id) => id.hash(state),
+            Self::Uuid(id) => id.hash(state),
+            Self::Binary(id) => id.hash(state),
+            Self::String(id) => id.hash(state),
+            Self::Other(id) => id.reader().rest().hash(state),
+        }
+    }
 }
 
 impl<'a> Decode<'a> for MessageId<'a> {
@@ -27,6 +61,7 @@ impl<'a> Decode<'a> for MessageId<'a> {
             code::ULONG0 | code::SMALLULONG | code::ULONG => Self::Ulong(u64::decode_data(constructor, reader)?),
             code::UUID => Self::Uuid(Uuid::decode_data(constructor, reader)?),
             code::VBIN8 | code::VBIN32 => Self::Binary(Binary::decode_data(constructor, reader)?),
+            code::DESCRIBED => Self::Other(Box::new(Described::decode_data(constructor, reader)?)),
             _ => return Err(reader.unexpected("a message-id", constructor)),
         })
     }
@@ -39,6 +74,7 @@ impl Encode for MessageId<'_> {
             Self::Uuid(id) => id.encode(out),
             Self::Binary(id) => id.encode(out),
             Self::String(id) => id.encode(out),
+            Self::Other(id) => id.encode(out),
         }
     }
 }
@@ -52,6 +88,7 @@ impl IntoOwned for MessageId<'_> {
             Self::Uuid(id) => MessageId::Uuid(id),
             Self::Binary(id) => MessageId::Binary(id.into_owned()),
             Self::String(id) => MessageId::String(id.into_owned()),
+            Self::Other(id) => MessageId::Other(Box::new(id.into_owned())),
         }
     }
 }
@@ -63,6 +100,7 @@ impl core::fmt::Display for MessageId<'_> {
             Self::Uuid(id) => write!(f, "{id}"),
             Self::Binary(id) => id.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
             Self::String(id) => f.write_str(id),
+            Self::Other(id) => id.reader().rest().iter().try_for_each(|octet| write!(f, "{octet:02x}")),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::keys::MapRule;
 use crate::limits::Budget;
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, Limits, List, MAX_DEPTH, Map, Message, MessageBody,
-    Properties, Reader, Value,
+    MessageId, Properties, Reader, Value,
 };
 
 /// A section of a message. §3.2
@@ -384,7 +384,12 @@ impl<'a> MessageView<'a> {
         let budget = &mut Budget::new(limits);
         let malformed = |section| move |error| MessageError::Malformed { section: Some(section), error };
         self.header()?;
-        self.properties()?;
+        let properties = self.properties()?.unwrap_or_default();
+        for id in [properties.message_id, properties.correlation_id].into_iter().flatten() {
+            if let MessageId::Other(id) = id {
+                id.check(budget).map_err(malformed(Section::Properties))?;
+            }
+        }
         let maps = [
             (Section::DeliveryAnnotations, MapRule::Annotations),
             (Section::MessageAnnotations, MapRule::Annotations),
