@@ -2,11 +2,12 @@
 
 use std::hint::black_box;
 
-use amqp10_codec::{Message, MessageView};
+use amqp10_codec::{Encode, Message, MessageView};
 
 use crate::{
-    Aligned, Receiving, Sending, attach_frame, data_message, device_message, disposition_frame, encoded, flow_frame,
-    map_message, read_frame, read_map, read_message, transfer_frame,
+    Aligned, Receiving, Sending, attach, attach_frame, built_device_message, built_map_message, data_message,
+    device_message, disposition, disposition_frame, encode, encoded, flow, flow_frame, map_keys, map_message,
+    read_frame, read_map, read_message, transfer, transfer_frame, write_frame,
 };
 
 /// Something that is done over and over.
@@ -33,7 +34,7 @@ pub struct Case {
 }
 
 /// Every case.
-pub const CASES: [Case; 13] = [
+pub const CASES: [Case; 23] = [
     Case {
         name: "device message read",
         allocations: 0.0,
@@ -64,28 +65,38 @@ pub const CASES: [Case; 13] = [
             })
         },
     },
-    Case {
-        name: "device message encoded",
-        allocations: 0.0,
-        work: || {
-            let message = device_message();
-            let mut out = Vec::with_capacity(1024);
-            Box::new(Repeated(move || encode(&message, &mut out)))
-        },
-    },
+    Case { name: "device message encoded", allocations: 0.0, work: || encodes(device_message()) },
     Case {
         name: "device message built and encoded",
         allocations: 4.0,
         work: || {
             let body = bytes::Bytes::from(vec![b'x'; 256]);
             let mut out = Vec::with_capacity(1024);
-            Box::new(Repeated(move || encode(&built(&body), &mut out)))
+            Box::new(Repeated(move || encode(&built_device_message(&body), &mut out)))
+        },
+    },
+    Case { name: "1 KiB message encoded", allocations: 0.0, work: || encodes(data_message(1 << 10)) },
+    Case { name: "1 KiB message as slices", allocations: 8.0, work: || slices(data_message(1 << 10)) },
+    Case { name: "64 KiB message encoded", allocations: 0.0, work: || encodes(data_message(64 << 10)) },
+    Case { name: "64 KiB message as slices", allocations: 8.0, work: || slices(data_message(64 << 10)) },
+    Case { name: "map of 50 entries encoded", allocations: 0.0, work: || encodes(map_message()) },
+    Case {
+        name: "map of 50 entries built and encoded",
+        allocations: 5.0,
+        work: || {
+            let keys = map_keys();
+            let mut out = Vec::new();
+            Box::new(Repeated(move || encode(&built_map_message(&keys), &mut out)))
         },
     },
     Case { name: "transfer frame decoded", allocations: 0.0, work: || decodes(transfer_frame(70_000, &[b'x'; 439])) },
     Case { name: "flow frame decoded", allocations: 0.0, work: || decodes(flow_frame(70_000, 1000)) },
     Case { name: "disposition frame decoded", allocations: 0.0, work: || decodes(disposition_frame(70_000, 70_099)) },
     Case { name: "attach frame decoded", allocations: 3.0, work: || decodes(attach_frame()) },
+    Case { name: "transfer frame encoded", allocations: 0.0, work: || writes(transfer(70_000), &[b'x'; 439]) },
+    Case { name: "flow frame encoded", allocations: 0.0, work: || writes(flow(70_000, 1000), &[]) },
+    Case { name: "disposition frame encoded", allocations: 0.0, work: || writes(disposition(70_000, 70_099), &[]) },
+    Case { name: "attach frame encoded", allocations: 7.0, work: || writes(attach(), &[]) },
     Case { name: "engine receive", allocations: 0.05, work: || Box::new(Receiving::new()) },
     Case { name: "engine send", allocations: 0.05, work: || Box::new(Sending::new()) },
 ];
@@ -134,22 +145,24 @@ fn decodes(frame: Vec<u8>) -> Box<dyn Work> {
     reads(frame, |octets| read_frame(octets).expect("it is a frame"))
 }
 
-fn encode(message: &Message, out: &mut Vec<u8>) {
-    out.clear();
-    black_box(message).encode(out);
-    black_box(out.as_slice());
+fn encodes(message: Message) -> Box<dyn Work> {
+    let mut out = Vec::new();
+    Box::new(Repeated(move || encode(&message, &mut out)))
 }
 
-/// The device message, built from what an application has at hand.
-fn built(body: &bytes::Bytes) -> Message {
-    Message::data(body.clone())
-        .durable(true)
-        .message_id(amqp10_codec::MessageId::String("1234567890123456789".into()))
-        .to("queue/a1x/consumer-group-1")
-        .application_property("topic", black_box("/a1x/dev1/thing/event/property/post"))
-        .application_property("messageId", black_box("1234567890123456789"))
-        .application_property("generateTime", black_box(1_700_000_000_000_i64))
-        .application_property("qos", black_box(0_i32))
+fn slices(message: Message) -> Box<dyn Work> {
+    Box::new(Repeated(move || {
+        black_box(black_box(&message).to_slices());
+    }))
+}
+
+fn writes(body: impl Encode + 'static, payload: &'static [u8]) -> Box<dyn Work> {
+    let mut out = Vec::new();
+    Box::new(Repeated(move || {
+        out.clear();
+        write_frame(black_box(&body), black_box(payload), &mut out);
+        black_box(out.as_slice());
+    }))
 }
 
 #[cfg(test)]
@@ -159,6 +172,6 @@ mod tests {
     #[test]
     fn the_device_message_has_439_octets() {
         assert_eq!(encoded(&device_message()).len(), 439);
-        assert_eq!(encoded(&built(&bytes::Bytes::from(vec![b'x'; 256]))).len(), 439);
+        assert_eq!(encoded(&built_device_message(&bytes::Bytes::from(vec![b'x'; 256]))).len(), 439);
     }
 }

@@ -15,30 +15,40 @@ const OUTCOMES: [Symbol<'static>; 4] = [
     Symbol::from_static("amqp:modified:list"),
 ];
 
+/// Writes a whole frame: its header, its performative, and its payload.
+#[inline]
+pub fn write_frame(body: &impl Encode, payload: &[u8], out: &mut Vec<u8>) {
+    let start = begin_frame(FrameType::Amqp, Channel(0), out);
+    body.encode(out);
+    out.extend_from_slice(payload);
+    finish_frame(start, 0, out);
+}
+
 fn frame(body: &impl Encode, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let start = begin_frame(FrameType::Amqp, Channel(0), &mut out);
-    body.encode(&mut out);
-    out.extend_from_slice(payload);
-    finish_frame(start, 0, &mut out);
+    write_frame(body, payload, &mut out);
     out
 }
 
 /// The only transfer of an unsettled delivery: its number in four octets, its tag in eight.
-pub fn transfer_frame(delivery: u32, payload: &[u8]) -> Vec<u8> {
-    let transfer = Transfer {
+pub fn transfer(delivery: u32) -> Transfer<'static> {
+    Transfer {
         delivery_id: Some(DeliveryNumber(delivery)),
         delivery_tag: Some(DeliveryTag::from(u64::from(delivery))),
         message_format: Some(MessageFormat(0)),
         settled: Some(false),
         ..Transfer::new(Handle(0))
-    };
-    frame(&transfer, payload)
+    }
+}
+
+/// A frame of [`transfer`].
+pub fn transfer_frame(delivery: u32, payload: &[u8]) -> Vec<u8> {
+    frame(&transfer(delivery), payload)
 }
 
 /// A flow of a link that states every field but the properties.
-pub fn flow_frame(transferred: u32, credit: u32) -> Vec<u8> {
-    let flow = Flow {
+pub fn flow(transferred: u32, credit: u32) -> Flow<'static> {
+    Flow {
         next_incoming_id: Some(TransferNumber(transferred)),
         incoming_window: 2048,
         next_outgoing_id: TransferNumber(70_000),
@@ -50,25 +60,33 @@ pub fn flow_frame(transferred: u32, credit: u32) -> Vec<u8> {
         drain: false,
         echo: true,
         properties: None,
-    };
-    frame(&flow, &[])
+    }
+}
+
+/// A frame of [`flow`].
+pub fn flow_frame(transferred: u32, credit: u32) -> Vec<u8> {
+    frame(&flow(transferred, credit), &[])
 }
 
 /// A disposition that accepts and settles a range of deliveries.
-pub fn disposition_frame(first: u32, last: u32) -> Vec<u8> {
-    let disposition = Disposition {
+pub fn disposition(first: u32, last: u32) -> Disposition<'static> {
+    Disposition {
         role: Role::Receiver,
         first: DeliveryNumber(first),
         last: Some(DeliveryNumber(last)),
         settled: true,
         state: Some(DeliveryState::Accepted),
         batchable: true,
-    };
-    frame(&disposition, &[])
+    }
+}
+
+/// A frame of [`disposition`].
+pub fn disposition_frame(first: u32, last: u32) -> Vec<u8> {
+    frame(&disposition(first, last), &[])
 }
 
 /// A sender's attach with source and target, four outcomes and a capability.
-pub fn attach_frame() -> Vec<u8> {
+pub fn attach() -> Attach<'static> {
     let source = Source {
         address: Some(Value::from("queue/a1x/consumer-group-1")),
         durable: TerminusDurability::UnsettledState,
@@ -78,7 +96,7 @@ pub fn attach_frame() -> Vec<u8> {
         ..Source::default()
     };
     let target = Target { address: Some(Value::from("consumer-1")), ..Target::default() };
-    let attach = Attach {
+    Attach {
         snd_settle_mode: SenderSettleMode::Unsettled,
         rcv_settle_mode: ReceiverSettleMode::First,
         source: Some(source.into()),
@@ -86,8 +104,12 @@ pub fn attach_frame() -> Vec<u8> {
         initial_delivery_count: Some(SequenceNo(0)),
         max_message_size: Some(1 << 20),
         ..Attach::new("receiver-1234567890123456789", Handle(0), Role::Sender)
-    };
-    frame(&attach, &[])
+    }
+}
+
+/// A frame of [`attach`].
+pub fn attach_frame() -> Vec<u8> {
+    frame(&attach(), &[])
 }
 
 /// Reads a whole frame: its header, its performative with every field in a struct, and its payload as a slice.

@@ -7,5 +7,11 @@ mod messages;
 
 pub use cases::{CASES, Case, Work, measured_step};
 pub use engine::{Receiving, Sending};
-pub use frames::{attach_frame, disposition_frame, flow_frame, read_frame, transfer_frame};
-pub use messages::{Aligned, data_message, device_message, encoded, map_message, read_map, read_message};
+pub use frames::{
+    attach, attach_frame, disposition, disposition_frame, flow, flow_frame, read_frame, transfer, transfer_frame,
+    write_frame,
+};
+pub use messages::{
+    Aligned, built_device_message, built_map_message, data_message, device_message, encode, encoded, map_keys,
+    map_message, read_map, read_message,
+};

@@ -6,6 +6,7 @@ use amqp10_codec::{
     Binary, Body, DecodeError, Map, Message, MessageError, MessageId, MessageView, Properties, Symbol, Timestamp, Uuid,
     Value,
 };
+use bytes::Bytes;
 
 /// The message of a device with a body of 256 octets: 439 octets in all.
 pub fn device_message() -> Message {
@@ -26,10 +27,32 @@ pub fn data_message(octets: usize) -> Message {
         .application_property("qos", 0_i32)
 }
 
+/// The device message, built from what an application has at hand.
+pub fn built_device_message(body: &Bytes) -> Message {
+    Message::data(body.clone())
+        .durable(true)
+        .message_id(MessageId::String("1234567890123456789".into()))
+        .to("queue/a1x/consumer-group-1")
+        .application_property("topic", black_box("/a1x/dev1/thing/event/property/post"))
+        .application_property("messageId", black_box("1234567890123456789"))
+        .application_property("generateTime", black_box(1_700_000_000_000_i64))
+        .application_property("qos", black_box(0_i32))
+}
+
 /// A message whose body is a map of 50 entries of ten types in turn.
 pub fn map_message() -> Message {
+    built_map_message(&map_keys())
+}
+
+/// The keys of [`map_message`].
+pub fn map_keys() -> Vec<String> {
+    (0..50).map(|n| format!("property-{n:02}")).collect()
+}
+
+/// The message with a map, built from its keys.
+pub fn built_map_message(keys: &[String]) -> Message {
     let mut map = Map::new();
-    for n in 0_u32..50 {
+    for (n, key) in (0_u32..).zip(keys) {
         let value = match n % 10 {
             0 => Value::from("a value of ordinary length"),
             1 => Value::from(-1_700_000_000_000_i64),
@@ -42,7 +65,7 @@ pub fn map_message() -> Message {
             8 => Value::from(Symbol::from_static("a-symbol")),
             _ => Value::from(Binary::from(&[9; 20])),
         };
-        map.push(format!("property-{n:02}").as_str(), &value);
+        map.push(key.as_str(), &value);
     }
     Message::value(map)
 }
@@ -52,6 +75,14 @@ pub fn encoded(message: &Message) -> Vec<u8> {
     let mut out = Vec::new();
     message.encode(&mut out);
     out
+}
+
+/// Encodes a message into a buffer that is reused.
+#[inline]
+pub fn encode(message: &Message, out: &mut Vec<u8>) {
+    out.clear();
+    black_box(message).encode(out);
+    black_box(out.as_slice());
 }
 
 /// Octets that begin at a chosen distance from a multiple of 64, which alone moves what reading them costs.
