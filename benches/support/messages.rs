@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use amqp10_codec::{
     Binary, Body, DecodeError, Map, Message, MessageError, MessageId, MessageView, Properties, Symbol, Timestamp, Uuid,
-    Value,
+    Value, ValueRef,
 };
 use bytes::Bytes;
 
@@ -122,10 +122,10 @@ pub fn read_message(octets: &[u8]) -> Result<(), MessageError> {
         hand_out_properties(&properties);
     }
     let properties = view.application_properties()?;
-    for entry in properties.iter() {
+    for entry in properties.entries() {
         let (key, value) = entry.map_err(malformed)?;
-        hand_out(&key);
-        hand_out(&value);
+        hand_out(key);
+        hand_out(value);
     }
     if let Body::Data(sections) = view.body()? {
         for section in sections {
@@ -144,10 +144,10 @@ pub fn read_message(octets: &[u8]) -> Result<(), MessageError> {
 pub fn read_map(octets: &[u8]) -> Result<(), MessageError> {
     let view = MessageView::parse(octets)?;
     if let Body::Value(Value::Map(map)) = view.body()? {
-        for entry in map.iter() {
+        for entry in map.entries() {
             let (key, value) = entry.map_err(malformed)?;
-            hand_out(&key);
-            hand_out(&value);
+            hand_out(key);
+            hand_out(value);
         }
     }
     Ok(())
@@ -188,40 +188,37 @@ fn hand_out_id(id: Option<&MessageId<'_>>) {
 }
 
 #[inline(always)]
-fn hand_out(value: &Value<'_>) {
+fn hand_out(value: ValueRef<'_>) {
     match value {
-        Value::String(text) => {
-            black_box(text.as_str());
+        ValueRef::String(text) | ValueRef::Symbol(text) => {
+            black_box(text);
         }
-        Value::Symbol(text) => {
-            black_box(text.as_str());
+        ValueRef::Binary(octets) => {
+            black_box(octets);
         }
-        Value::Binary(octets) => {
-            black_box(octets.as_slice());
+        ValueRef::Boolean(value) => {
+            black_box(value);
         }
-        Value::Boolean(value) => {
-            black_box(*value);
+        ValueRef::Int(value) => {
+            black_box(value);
         }
-        Value::Int(value) => {
-            black_box(*value);
+        ValueRef::Uint(value) => {
+            black_box(value);
         }
-        Value::Uint(value) => {
-            black_box(*value);
+        ValueRef::Long(value) => {
+            black_box(value);
         }
-        Value::Long(value) => {
-            black_box(*value);
+        ValueRef::Ulong(value) => {
+            black_box(value);
         }
-        Value::Ulong(value) => {
-            black_box(*value);
+        ValueRef::Double(value) => {
+            black_box(value);
         }
-        Value::Double(value) => {
-            black_box(*value);
+        ValueRef::Timestamp(value) => {
+            black_box(value);
         }
-        Value::Timestamp(value) => {
-            black_box(*value);
-        }
-        Value::Uuid(value) => {
-            black_box(*value);
+        ValueRef::Uuid(value) => {
+            black_box(value);
         }
         other => {
             black_box(other);

@@ -8,7 +8,7 @@ use crate::constructor as code;
 use crate::keys::{MapRule, refuse_duplicates};
 use crate::limits::Budget;
 use crate::text::MAX_OCTETS;
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value, ValueRef};
 
 /// The octets that a compound has room for once something is put into it.
 const FIRST_CAPACITY: usize = 128;
@@ -108,6 +108,13 @@ pub struct ListIter<'l> {
 #[derive(Clone, Debug)]
 pub struct MapIter<'m>(ListIter<'m>);
 
+/// The entries of a [`Map`] as values that are looked at and not kept; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Entries<'m> {
+    reader: Reader<'m>,
+    left: u32,
+}
+
 impl List<'_> {
     /// An empty list.
     pub fn new() -> Self {
@@ -199,6 +206,12 @@ impl Map<'_> {
     #[inline]
     pub fn iter(&self) -> MapIter<'_> {
         MapIter(ListIter { reader: self.0.reader(), left: self.0.count })
+    }
+
+    /// The same as values that are looked at and not kept: at about half the cost.
+    #[inline]
+    pub fn entries(&self) -> Entries<'_> {
+        Entries { reader: self.0.reader(), left: self.0.count / 2 }
     }
 
     /// The value of the first entry with this key, whatever its type.
@@ -298,6 +311,34 @@ impl<'a> Iterator for MapIter<'a> {
             Some(Ok(value)) => Some(Ok((key, value))),
             Some(Err(error)) => Some(Err(error)),
             None => Some(Err(self.0.reader.error(DecodeErrorKind::OddMapCount))),
+        }
+    }
+}
+
+impl<'a> Entries<'a> {
+    #[inline(always)]
+    fn read(&mut self) -> Result<(ValueRef<'a>, ValueRef<'a>), DecodeError> {
+        Ok((ValueRef::decode(&mut self.reader)?, ValueRef::decode(&mut self.reader)?))
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<(ValueRef<'a>, ValueRef<'a>), DecodeError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(left) = self.left.checked_sub(1) else {
+            let end = self.reader.finish();
+            self.reader = Reader::sized(&[]);
+            return end.err().map(Err);
+        };
+        self.left = left;
+        match self.read() {
+            Ok(entry) => Some(Ok(entry)),
+            Err(error) => {
+                *self = Self { reader: Reader::sized(&[]), left: 0 };
+                Some(Err(error))
+            }
         }
     }
 }

@@ -50,10 +50,11 @@ mod transaction;
 mod transport;
 mod validate;
 mod value;
+mod value_ref;
 
 pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
-pub use collections::{Fields, List, ListIter, Map, MapIter};
+pub use collections::{Entries, Fields, List, ListIter, Map, MapIter};
 pub use composite::{Composite, ListReader, ListWriter, begin_described, expect_descriptor};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
@@ -88,6 +89,7 @@ pub use transport::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, ReceiverSettleMode, Role, SenderSettleMode, Transfer,
 };
 pub use value::{Described, Value};
+pub use value_ref::{CompoundRef, ValueRef};
 
 #[cfg(feature = "derive")]
 pub use amqp10_codec_derive::{Composite, Decode, Encode, IntoOwned};

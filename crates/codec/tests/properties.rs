@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use amqp10_codec::sasl::SaslBody;
 use amqp10_codec::{
-    Binary, Channel, Close, Decimal32, Decimal64, Decimal128, Decode, Described, Encode, Error, ErrorCondition, Flow,
-    FrameType, Handle, IntoOwned, List, Map, Message, MessageBody, MessageId, MessageView, Multiple, Performative,
-    ProtocolHeader, Reader, Symbol, Timestamp, Transfer, TransferNumber, Uuid, Value, encode_frame, encode_to_vec,
-    next_frame,
+    Binary, Channel, Close, Decimal32, Decimal64, Decimal128, Decode, DecodeError, Described, Encode, Error,
+    ErrorCondition, Flow, FrameType, Handle, IntoOwned, List, Map, Message, MessageBody, MessageId, MessageView,
+    Multiple, Performative, ProtocolHeader, Reader, Symbol, Timestamp, Transfer, TransferNumber, Uuid, Value,
+    encode_frame, encode_to_vec, next_frame,
 };
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
@@ -234,11 +234,28 @@ fn message() -> impl Strategy<Value = Message> {
     )
 }
 
+type Entry = (Vec<u8>, Vec<u8>, Result<(), DecodeError>);
+
+/// What walking a map hands out: as it is encoded, and whether the value is valid inside.
+fn entry((key, value): (Value<'_>, Value<'_>)) -> Entry {
+    (encode_to_vec(&key), encode_to_vec(&value), value.validate())
+}
+
+/// Both ways of walking a map hand out the same, or fail for the same reason at the same place.
+fn assert_entries_as_iter(map: &Map<'_>) {
+    let kept: Vec<Result<Entry, DecodeError>> = map.iter().map(|item| item.map(entry)).collect();
+    let seen = map.entries().map(|item| item.and_then(|(key, value)| Ok(entry((key.to_value()?, value.to_value()?)))));
+    assert_eq!(seen.collect::<Vec<_>>(), kept);
+}
+
 /// Every decoder on the same octets; whatever comes out can be encoded and decoded again.
 fn decode_as_everything(octets: &[u8]) {
     if let Ok(value) = Reader::sized(octets).read::<Value<'_>>() {
         let _ = (value.validate(), format!("{value:?}"));
         read::<Value<'_>>(&encode_to_vec(&value));
+        if let Value::Map(map) = &value {
+            assert_entries_as_iter(map);
+        }
     }
     if let Ok(performative) = Reader::sized(octets).read::<Performative<'_>>() {
         let _ = performative.validate();
@@ -278,6 +295,23 @@ proptest! {
             let error = Reader::new(&octets[..cut]).read::<Value<'_>>().unwrap_err();
             prop_assert!(error.is_incomplete());
         }
+    }
+
+    #[test]
+    fn entries_are_what_iter_hands_out(
+        entries in vec((value(), value()), 1..6),
+        damage in (any::<prop::sample::Index>(), any::<u8>()),
+    ) {
+        let values = || entries.iter().flat_map(|(key, value)| [key, value]);
+        let mut octets: Vec<u8> = values().flat_map(|(_, octets)| octets.clone()).collect();
+        let whole = compound(0xc1, values().count(), &octets);
+        let map: Map<'_> = read(&whole);
+        assert_entries_as_iter(&map);
+        prop_assert_eq!(map.entries().count(), entries.len());
+        let at = damage.0.index(octets.len());
+        octets[at] = damage.1;
+        let damaged = compound(0xc1, values().count(), &octets);
+        assert_entries_as_iter(&read(&damaged));
     }
 
     #[test]

@@ -79,17 +79,17 @@ impl Section {
     /// Whether this section may stand behind `before`.
     #[inline]
     fn may_follow(self, before: Option<Self>) -> bool {
-        match before {
-            None => true,
-            // Only data and sequences repeat, and kinds of body do not mix. §3.2
-            Some(before) if before == self => matches!(self, Self::Data | Self::AmqpSequence),
-            Some(Self::Data | Self::AmqpSequence | Self::AmqpValue) => self == Self::Footer,
-            Some(before) => before < self,
+        let Some(before) = before else { return true };
+        if self == before {
+            // Only data and sequences repeat. §3.2
+            return matches!(self, Self::Data | Self::AmqpSequence);
         }
+        // Kinds of body do not mix.
+        self > before && (before < Self::Data || self == Self::Footer)
     }
 
     /// Takes the descriptor of a section.
-    #[inline]
+    #[inline(always)]
     fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
         // Nearly every descriptor on a wire is a number of one octet.
         if let [code::DESCRIBED, code::SMALLULONG, number, ..] = *reader.rest() {
@@ -238,6 +238,33 @@ fn composite<'a, T: DecodeList<'a>>(reader: &mut Reader<'a>) -> Result<T, Decode
     T::decode_list(constructor, reader)
 }
 
+/// Skips the value of a section.
+#[inline(always)]
+fn skip_section(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    // Nearly every section is a list, a map or a binary.
+    let length = match *reader.rest() {
+        [code::LIST8 | code::MAP8 | code::VBIN8, size, ..] => usize::from(size).saturating_add(2),
+        [code::LIST32 | code::MAP32 | code::VBIN32, s0, s1, s2, s3, ..] => {
+            (u32::from_be_bytes([s0, s1, s2, s3]) as usize).saturating_add(5)
+        }
+        _ => usize::MAX,
+    };
+    if reader.rest().len() >= length {
+        reader.take(length)?;
+    } else {
+        // By value, so that the caller's reader can stay in registers.
+        *reader = skip_any(reader.clone())?;
+    }
+    Ok(())
+}
+
+/// Skips any value and returns what stands behind it.
+#[inline(never)]
+fn skip_any(mut reader: Reader<'_>) -> Result<Reader<'_>, DecodeError> {
+    reader.skip()?;
+    Ok(reader)
+}
+
 impl<'a> MessageView<'a> {
     /// Locates the sections of a message.
     ///
@@ -267,7 +294,7 @@ impl<'a> MessageView<'a> {
                 view.body = before;
                 view.body_count = view.body_count.saturating_add(1);
             }
-            reader.skip().map_err(|error| malformed(Some(section), error))?;
+            skip_section(&mut reader).map_err(|error| malformed(Some(section), error))?;
         }
         Ok(view)
     }
