@@ -85,7 +85,7 @@ impl Delivery {
 
     /// It is invalid and cannot be processed. §3.4.3
     pub fn reject(self, error: Option<Error<'static>>) {
-        self.settle(DeliveryState::Rejected(Rejected { error }));
+        self.settle(DeliveryState::Rejected(Box::new(Rejected { error })));
     }
 
     /// It was not and will not be processed here; it may be delivered again. §3.4.4
@@ -95,7 +95,7 @@ impl Delivery {
 
     /// It was not processed, and is to be changed. §3.4.5
     pub fn modify(self, modified: Modified<'static>) {
-        self.settle(DeliveryState::Modified(modified));
+        self.settle(DeliveryState::Modified(Box::new(modified)));
     }
 
     /// Settles it with this state. Does nothing if the sender had settled it, or its link is gone. §2.6.12

@@ -323,7 +323,7 @@ macro_rules! composite {
     };
     (@decode_as $life:lifetime, $name:ty, { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
         impl<$life> $crate::composite::DecodeList<$life> for $name {
-            #[inline(always)]
+            #[inline]
             fn decode_list(
                 constructor: u8,
                 reader: &mut $crate::Reader<$life>,

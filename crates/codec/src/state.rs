@@ -47,7 +47,7 @@ composite! {
     }
 }
 
-/// The state of a delivery at one end of a link. §3.4
+/// The state of a delivery at one end of a link. §3.4 The rare and large ones are boxed, so that a transfer is small.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -57,17 +57,17 @@ pub enum DeliveryState<'a> {
     /// §3.4.2
     Accepted,
     /// §3.4.3
-    Rejected(Rejected<'a>),
+    Rejected(Box<Rejected<'a>>),
     /// §3.4.4
     Released,
     /// §3.4.5
-    Modified(Modified<'a>),
+    Modified(Box<Modified<'a>>),
     /// §4.5.5
-    Declared(Declared),
+    Declared(Box<Declared>),
     /// §4.5.6; not terminal before the transaction is
     Transactional(Box<TransactionalState<'a>>),
     /// A state that is not known here, kept as it came.
-    Other(Described<'a>),
+    Other(Box<Described<'a>>),
 }
 
 /// A state of a delivery that does not change any more: what `provides="outcome"`. §3.4
@@ -150,7 +150,7 @@ impl<'a> DeliveryState<'a> {
                 Some(outcome) => outcome.into(),
                 None => {
                     let other = Described::decode_data(constructor, &mut reader)?;
-                    return Ok((Self::Other(other), reader));
+                    return Ok((Self::Other(Box::new(other)), reader));
                 }
             },
         };
@@ -194,11 +194,11 @@ impl<'a> From<Outcome<'a>> for DeliveryState<'a> {
     fn from(outcome: Outcome<'a>) -> Self {
         match outcome {
             Outcome::Accepted => Self::Accepted,
-            Outcome::Rejected(state) => Self::Rejected(state),
+            Outcome::Rejected(state) => Self::Rejected(Box::new(state)),
             Outcome::Released => Self::Released,
-            Outcome::Modified(state) => Self::Modified(state),
-            Outcome::Declared(state) => Self::Declared(state),
-            Outcome::Other(state) => Self::Other(state),
+            Outcome::Modified(state) => Self::Modified(Box::new(state)),
+            Outcome::Declared(state) => Self::Declared(Box::new(state)),
+            Outcome::Other(state) => Self::Other(Box::new(state)),
         }
     }
 }
@@ -238,12 +238,12 @@ impl IntoOwned for DeliveryState<'_> {
         match self {
             Self::Received(state) => DeliveryState::Received(state),
             Self::Accepted => DeliveryState::Accepted,
-            Self::Rejected(state) => DeliveryState::Rejected(state.into_owned()),
+            Self::Rejected(state) => DeliveryState::Rejected(Box::new(state.into_owned())),
             Self::Released => DeliveryState::Released,
-            Self::Modified(state) => DeliveryState::Modified(state.into_owned()),
+            Self::Modified(state) => DeliveryState::Modified(Box::new(state.into_owned())),
             Self::Declared(state) => DeliveryState::Declared(state),
             Self::Transactional(state) => DeliveryState::Transactional(Box::new(state.into_owned())),
-            Self::Other(state) => DeliveryState::Other(state.into_owned()),
+            Self::Other(state) => DeliveryState::Other(Box::new(state.into_owned())),
         }
     }
 }

@@ -3,7 +3,7 @@
 use amqp10_codec::sasl::{SaslBody, SaslInit};
 use amqp10_codec::{
     Channel, DeliveryNumber, DeliveryState, Dissection, Encode, FrameType, Handle, Message, MessageFormat, Open,
-    ProtocolHeader, Rejected, Symbol, Transfer, begin_frame, dissect, encode_frame, finish_frame,
+    ProtocolHeader, Symbol, Transfer, begin_frame, dissect, encode_frame, finish_frame,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn a_stream_of_frames() {
         delivery_id: Some(DeliveryNumber(300)),
         delivery_tag: Some(9.into()),
         message_format: Some(MessageFormat(0)),
-        state: Some(DeliveryState::Rejected(Rejected::default())),
+        state: Some(DeliveryState::Rejected(Box::default())),
         ..Transfer::new(Handle(1))
     };
     transfer.encode(&mut stream);

@@ -116,7 +116,7 @@ fn state(octets: &[u8]) -> Result<DeliveryState<'static>, DecodeError> {
 #[test]
 fn delivery_states_of_transactions() {
     let declared = Declared { txn_id: id(&[1]) };
-    assert_eq!(state(b"\0\x53\x33\xc0\x04\x01\xa0\x01\x01"), Ok(DeliveryState::Declared(declared)));
+    assert_eq!(state(b"\0\x53\x33\xc0\x04\x01\xa0\x01\x01"), Ok(DeliveryState::Declared(declared.into())));
     let outcomes = [
         (&b"\0\x53\x24\x45"[..], Outcome::Accepted),
         (b"\0\x53\x25\x45", Outcome::Rejected(Rejected::default())),
@@ -135,7 +135,7 @@ fn delivery_states_of_transactions() {
         assert_eq!(state(&encode_to_vec(&inside)).as_ref(), Ok(&inside));
         assert!(!inside.is_outcome());
     }
-    assert!(DeliveryState::Declared(declared).is_outcome());
+    assert!(DeliveryState::Declared(declared.into()).is_outcome());
     // 1.3-03: what does not provide an outcome is none.
     for octets in [&b"\0\x53\x23\xc0\x03\x02\x43\x44"[..], b"\0\x53\x34\xc0\x04\x01\xa0\x01\x01"] {
         assert!(state(octets).is_ok());
