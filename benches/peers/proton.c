@@ -2,6 +2,7 @@
  *
  *   proton steps ACTION FILE STEPS        prints how many messages a step handles and does so many steps in measured_step
  *   proton time ACTION FILE               prints nanoseconds per message
+ *   proton octets ACTION FILE             writes what it encodes to the standard output, to be checked
  *   proton allocations ACTION FILE        prints allocations per message, where compiled with COUNT_ALLOCATIONS
  *
  * Frames are taken as a generic tree (pn_data_t), since their decoders are not public, and their values are not read.
@@ -249,11 +250,6 @@ static void prepare(void) {
   } else if (action == BUILD_MAP) {
     build_map();
   }
-  /* What is encoded is as long as what it was decoded from, give or take defaults that are written out. */
-  if (action == ENCODE || action == BUILD || action == BUILD_MAP || action == ENCODE_FRAME) {
-    size_t written = action == ENCODE_FRAME ? encode_frame() : encode_message();
-    demand(written + 40 > size && written < size + 40, "another message was encoded");
-  }
   for (int n = 0; n < WARM_UP; n++) measured_step();
 }
 
@@ -277,6 +273,8 @@ int main(int count, char **arguments) {
     printf("%u\n", units());
     fflush(stdout);
     for (unsigned long n = 0; n < steps; n++) measured_step();
+  } else if (strcmp(arguments[1], "octets") == 0) {
+    fwrite(out, 1, action == ENCODE_FRAME ? encode_frame() : encode_message(), stdout);
   } else if (strcmp(arguments[1], "time") == 0) {
     unsigned long steps = 1;
     while (nanoseconds(steps) < 4e6) steps *= 2;

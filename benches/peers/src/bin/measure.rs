@@ -1,11 +1,12 @@
 //! What `benches/peers/run` starts: the octets for others, instructions under callgrind, and time.
 //!
-//! `measure octets FOLDER` | `measure steps PEER CASE STEPS` | `measure time PEER CASE`
+//! `measure octets FOLDER` | `measure check INPUT <OCTETS` | `measure steps PEER CASE STEPS` | `measure time PEER CASE`
 
+use std::io::Read;
 use std::time::Instant;
 
 use amqp10_benches::measured_step;
-use amqp10_peers::{inputs, work};
+use amqp10_peers::{check, inputs, work};
 
 /// Steps before those that are measured, in which buffers grow to the size they keep.
 const WARM_UP: u32 = 20;
@@ -21,6 +22,12 @@ fn main() {
             for (name, octets) in inputs() {
                 std::fs::write(std::path::Path::new(folder).join(name), octets).expect("the folder can be written to");
             }
+        }
+        // Fails unless the standard input is another encoding of an input.
+        ["check", name] => {
+            let mut encoded = Vec::new();
+            std::io::stdin().read_to_end(&mut encoded).expect("the octets can be read");
+            check(name, &encoded);
         }
         // Prints how many messages or frames a step handles; nothing if the peer has no such case.
         ["steps", peer, case, steps] => {
