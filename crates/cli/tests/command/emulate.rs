@@ -71,7 +71,9 @@ fn it_tells_what_clients_need() {
 #[test]
 fn as_json_it_is_one_object_at_the_start_and_one_at_the_end() {
     let (program, ready) = ready(emulate("--json --rate 1000 --count 10"));
-    let keys: Vec<_> = ready.as_object().unwrap().keys().cloned().collect();
+    // Whether a parsed object keeps the order of its keys depends on what else is built with it.
+    let mut keys: Vec<_> = ready.as_object().unwrap().keys().cloned().collect();
+    keys.sort_unstable();
     let mut expected =
         ["url", "host", "port", "access_key_id", "access_key_secret", "consumer_group", "instance_id", "ca"];
     expected.sort_unstable();
