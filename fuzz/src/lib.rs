@@ -142,6 +142,7 @@ fn encoded_again<'a, T: Decode<'a> + Encode + IntoOwned<Owned: Encode>>(octets: 
 /// Octets as values in a row: decoded, encoded, decoded and encoded again, and walked through.
 pub fn value(octets: &[u8]) {
     let mut reader = Reader::sized(octets);
+    let steps = &mut 0;
     while !reader.is_empty() {
         let (mut ahead, mut open) = (reader.clone(), Reader::new(reader.rest()));
         let start = reader.offset();
@@ -162,7 +163,7 @@ pub fn value(octets: &[u8]) {
         assert_eq!(open.offset(), reader.offset() - start);
 
         let valid = value.validate();
-        agree(&valid, walk(&value, 0, &mut 0));
+        agree(&valid, walk(&value, 0, steps));
         let once = encode_to_vec(&value);
         let again: Value<'_> = whole(&once);
         assert_eq!(encode_to_vec(&again), once, "encoded otherwise the second time");
@@ -374,7 +375,12 @@ fn walk_section(map: &Map<'_>, steps: &mut u32, fits: impl Fn(&Value<'_>, &Value
 fn walk_message(view: &MessageView<'_>) -> Result<(), Stop> {
     let steps = &mut 0;
     view.header()?;
-    view.properties()?;
+    let properties = view.properties()?.unwrap_or_default();
+    for id in [properties.message_id, properties.correlation_id].into_iter().flatten() {
+        if let MessageId::Other(id) = id {
+            walk(&Value::Described(*id), 0, steps)?;
+        }
+    }
     for map in [view.delivery_annotations()?, view.message_annotations()?, view.footer()?].into_iter().flatten() {
         walk_section(&map, steps, |key, _| matches!(key, Value::Symbol(_) | Value::Ulong(_)))?;
     }
