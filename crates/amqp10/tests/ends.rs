@@ -13,7 +13,21 @@ use amqp10::{
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+
+/// The header and the open that a peer begins with.
+fn opening(container_id: &'static str) -> Vec<u8> {
+    let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+    encode_frame(FrameType::Amqp, Channel(0), &Open::new(container_id), &mut wire);
+    wire
+}
+
+/// An open connection, and the stream on which the test is its peer.
+async fn client_of_a_script() -> (Connection, DuplexStream) {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    theirs.write_all(&opening("peer")).await.unwrap();
+    (Connection::builder().connect_over(ours, true).await.unwrap(), theirs)
+}
 
 #[tokio::test]
 async fn a_sender_is_ready_while_there_is_credit_that_nothing_waits_for() {
@@ -54,9 +68,7 @@ async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
     let limit = Duration::from_secs(10);
     let serving = ServerStream::new(ours).open(ServerBuilder::new().silence_limit(limit));
     let open = async {
-        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
-        encode_frame(FrameType::Amqp, Channel(0), &Open::new("mute"), &mut wire);
-        theirs.write_all(&wire).await.unwrap();
+        theirs.write_all(&opening("mute")).await.unwrap();
     };
     let (pending, ()) = tokio::join!(serving, open);
     let pending = pending.unwrap();
@@ -69,14 +81,7 @@ async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
 
 #[tokio::test]
 async fn what_the_peer_said_before_the_stream_broke_is_heard() {
-    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    let serving = async {
-        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
-        encode_frame(FrameType::Amqp, Channel(0), &Open::new("peer"), &mut wire);
-        theirs.write_all(&wire).await.unwrap();
-    };
-    let (client, ()) = tokio::join!(Connection::builder().connect_over(ours, true), serving);
-    let client = client.unwrap();
+    let (client, mut theirs) = client_of_a_script().await;
     // More than one read, so that the connection meets the broken stream before it has read the reason.
     let mut wire = [0, 0, 0, 8, 2, 0, 0, 0].repeat(4096);
     let error = Some(Error::new(ErrorCondition::CONNECTION_FORCED, "maintenance"));
@@ -91,14 +96,7 @@ async fn what_the_peer_said_before_the_stream_broke_is_heard() {
 
 #[tokio::test]
 async fn what_is_asked_for_too_late_fails_for_the_reason_that_the_peer_told() {
-    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    let serving = async {
-        let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
-        encode_frame(FrameType::Amqp, Channel(0), &Open::new("peer"), &mut wire);
-        theirs.write_all(&wire).await.unwrap();
-    };
-    let (client, ()) = tokio::join!(Connection::builder().connect_over(ours, true), serving);
-    let client = client.unwrap();
+    let (client, mut theirs) = client_of_a_script().await;
     // The close and the request get to the driver at the same time.
     let mut wire = Vec::new();
     let error = Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too many connections");
@@ -118,9 +116,8 @@ async fn what_is_asked_for_too_late_fails_for_the_reason_that_the_peer_told() {
 #[tokio::test]
 async fn a_link_may_come_right_behind_the_begin_that_nobody_has_answered_yet() {
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    let mut wire = ProtocolHeader::AMQP.to_octets().to_vec();
+    let mut wire = opening("hasty");
     let attach = Attach { source: Some(Source::at("queue").into()), ..Attach::new("link", Handle(0), Role::Receiver) };
-    encode_frame(FrameType::Amqp, Channel(0), &Open::new("hasty"), &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &Begin::new(TransferNumber(0), 10, 10), &mut wire);
     encode_frame(FrameType::Amqp, Channel(0), &attach, &mut wire);
     theirs.write_all(&wire).await.unwrap();
