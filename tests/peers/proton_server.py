@@ -16,6 +16,8 @@ from proton.handlers import MessagingHandler
 from proton.reactor import Container
 
 BODY_SIZES = [0, 256, 70_000, 300_000]
+# How often the server looks whether it is asked to end, in seconds.
+LOOK = 0.05
 OUTCOMES = {
     Delivery.ACCEPTED: "accepted",
     Delivery.REJECTED: "rejected",
@@ -71,13 +73,24 @@ class Server(MessagingHandler):
         self.open = 0  # deliveries sent and neither settled nor given an outcome
         self.counts = dict(sent=0, accepted=0, rejected=0, released=0, modified=0, settled=0, refused=0, sasl_user=None)
         self.reported = False
+        self.asked_to_end = False
 
     def report(self):
         if not self.reported:
             self.reported = True
             print(json.dumps(self.counts), flush=True)
 
+    def ask_to_end(self, *_):
+        # Only noted: an exception raised by a signal is lost if it comes while Proton calls back from C.
+        self.asked_to_end = True
+
+    def on_timer_task(self, event):
+        if self.asked_to_end:
+            raise SystemExit(0)
+        event.container.schedule(LOOK, self)
+
     def on_start(self, event):
+        event.container.schedule(LOOK, self)
         domain = SSLDomain(SSLDomain.MODE_SERVER)
         domain.set_credentials(self.arguments.certificate, self.arguments.key, None)
         acceptor = event.container.listen(f"127.0.0.1:{self.arguments.port}", ssl_domain=domain)
@@ -150,10 +163,7 @@ def main():
         write_user(folder, os.environ["AMQP10_PEER_USER"], os.environ["AMQP10_PEER_PASSWORD"])
         server = Server(arguments, folder)
 
-        def stop(*_):
-            raise SystemExit(0)
-
-        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGTERM, server.ask_to_end)
         if stat.S_ISFIFO(os.fstat(0).st_mode):
             threading.Thread(target=end_with_standard_input, daemon=True).start()
         try:
