@@ -263,9 +263,9 @@ fn send_transfer(
         if delivery.aborted {
             // An aborted delivery is settled on both sides, without a disposition. §2.7.5
             session.outgoing.remove(id);
-            end.forget(delivery.key);
+            end.unsettled.remove(delivery.key);
         } else if delivery.settled {
-            end.forget(delivery.key);
+            end.unsettled.remove(delivery.key);
             let key = DeliveryKey { link: key, delivery: delivery.key };
             sent.settled = Some(Outcome { key, state: None, settled: true });
         }

@@ -103,11 +103,7 @@ impl Sender<'_> {
             return Err(SendError::NoCredit);
         }
         let tag = start.tag.unwrap_or_else(|| end.fresh_tag());
-        if end.tags.contains_key(&tag) {
-            return Err(SendError::DuplicateTag);
-        }
-        let key = end.unsettled.insert(UnsettledOut::new(tag, settled));
-        end.tags.insert(tag, key);
+        let key = end.unsettled.insert(UnsettledOut::new(tag, settled)).ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
         end.queue.push_back(Outgoing {
             key,
@@ -173,7 +169,7 @@ impl Sender<'_> {
             // Nothing of it has left, so the peer need not know.
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             // It may have stood in the way of others.
             self.queue();
         }
@@ -199,7 +195,7 @@ impl Sender<'_> {
         let (Some(id), Some(session), true) = (id, self.session.as_deref_mut(), attached) else {
             return Err(SettleError::Detached);
         };
-        end.forget(key.delivery);
+        end.unsettled.remove(key.delivery);
         session.outgoing.remove(id);
         session.settle(Role::Sender, id, true, state);
         Ok(())
