@@ -139,7 +139,9 @@ pub(crate) struct Outgoing {
     /// Its id, once the first transfer has left.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) next: Bytes,
-    pub(crate) more: VecDeque<Bytes>,
+    /// What comes behind `next`.
+    #[expect(clippy::box_collection, reason = "nearly every delivery is written at once, and is moved about")]
+    pub(crate) more: Option<Box<VecDeque<Bytes>>>,
     /// All octets written so far, those that left included.
     pub(crate) octets: u64,
     pub(crate) finished: bool,
@@ -152,13 +154,27 @@ impl Outgoing {
         self.finished || self.aborted || !self.next.is_empty()
     }
 
-    /// Takes at most `room` octets from the front.
-    pub(crate) fn take(&mut self, room: usize) -> Bytes {
-        let part = if self.next.len() > room { self.next.split_to(room) } else { std::mem::take(&mut self.next) };
-        if self.next.is_empty() {
-            self.next = self.more.pop_front().unwrap_or_default();
+    /// How many octets wait, counted up to `limit`.
+    #[inline]
+    pub(crate) fn waiting(&self, limit: usize) -> usize {
+        let mut octets = self.next.len();
+        for part in self.more.iter().flat_map(|more| more.iter()) {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(part.len());
         }
-        part
+        octets.min(limit)
+    }
+
+    /// Takes at most `room` octets from the front, all of one part.
+    #[inline]
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
+        if self.next.len() > room {
+            return self.next.split_to(room);
+        }
+        let next = self.more.as_mut().and_then(|more| more.pop_front()).unwrap_or_default();
+        std::mem::replace(&mut self.next, next)
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
@@ -166,7 +182,7 @@ impl Outgoing {
         if self.next.is_empty() {
             self.next = octets;
         } else if !octets.is_empty() {
-            self.more.push_back(octets);
+            self.more.get_or_insert_default().push_back(octets);
         }
     }
 }
