@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::{
-    Binary, Encode, List, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, SequenceNo, Str,
-    Symbol, Timestamp, Uuid, Value,
+    Binary, Encode, List, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, Multiple, SequenceNo,
+    Str, Symbol, Timestamp, Uuid, Value,
 };
 
 macro_rules! setters {
@@ -21,7 +21,7 @@ macro_rules! setters {
 impl Message {
     /// A message with one data section. §3.2.6
     pub fn data(octets: impl Into<Bytes>) -> Self {
-        Self { body: MessageBody::Data(alloc::vec![octets.into()]), ..Self::default() }
+        Self { body: MessageBody::Data(Multiple::one(octets.into())), ..Self::default() }
     }
 
     /// A message with one amqp-sequence section. §3.2.7
