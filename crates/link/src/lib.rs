@@ -31,6 +31,7 @@ mod slots;
 mod state;
 mod tags;
 mod timer;
+mod trace;
 mod violation;
 
 pub use config::{Config, CreditMode, HeartbeatPace, LinkConfig, Replenish, SessionConfig};
@@ -42,4 +43,5 @@ pub use receiver::{Receiver, SettleError};
 pub use redirect::Redirect;
 pub use sender::{DeliveryStart, Outcome, SendError, Sender};
 pub use slots::{LinkId, SessionId};
+pub use trace::{Direction, TracedFrame};
 pub use violation::{Scope, Violation};

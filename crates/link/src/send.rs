@@ -41,6 +41,9 @@ impl Connection {
             while out.len() < max && self.send_next_transfer(out) {}
         }
         let appended = out.len() > before;
+        if let Some(trace) = &mut self.trace {
+            trace.sent(out.pieces_from(before));
+        }
         if appended {
             self.restart_heartbeat(now);
         }
