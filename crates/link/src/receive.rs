@@ -17,6 +17,9 @@ use crate::{Outcome, Replenish};
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
 
+/// Pieces of a delivery that have fewer octets than this are copied together.
+const SMALL_PIECE: usize = 16 * 1024;
+
 impl Connection {
     pub(crate) fn handle_flow(&mut self, key: Key, flow: Flow<'_>) {
         let Some(session) = self.sessions.get_mut(key) else {
@@ -245,7 +248,21 @@ impl Connection {
             }
             end.held = end.held.saturating_add(payload.len());
             session.held = session.held.saturating_add(payload.len());
-            incoming.payload.push(payload);
+            if transfer.more && !end.streamed {
+                end.unfinished = end.unfinished.saturating_add(payload.len());
+                session.unfinished = session.unfinished.saturating_add(payload.len());
+                if session.unfinished > session.config.partial_buffer {
+                    return Err(Violation::PartialBuffer);
+                }
+            }
+            if payload.len() < SMALL_PIECE && (transfer.more || incoming.started) {
+                end.joined.extend_from_slice(&payload);
+            } else {
+                if !end.joined.is_empty() {
+                    incoming.payload.push(end.take_joined());
+                }
+                incoming.payload.push(payload);
+            }
             if transfer.more && !incoming.told {
                 let delivery = DeliveryKey { link: key, delivery: incoming.key };
                 let id = LinkId(key);
@@ -257,7 +274,7 @@ impl Connection {
             }
             Ok(incoming)
         };
-        let incoming = match check() {
+        let mut incoming = match check() {
             Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
         };
@@ -265,6 +282,10 @@ impl Connection {
             end.incoming = Some(incoming);
             return;
         }
+        if !end.joined.is_empty() {
+            incoming.payload.push(end.take_joined());
+        }
+        session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut end.unfinished));
         if transfer.aborted || incoming.settled {
             end.forget(incoming.key);
             session.incoming.remove(incoming.id);

@@ -78,7 +78,7 @@ impl Connection {
                 session.flow_due = due;
             }
         }
-        if session.flow_due {
+        if session.wants_flow() {
             let flow = session.flow();
             out.small(|octets| encode_frame(FrameType::Amqp, channel, &flow, octets));
         }

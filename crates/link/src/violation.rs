@@ -79,6 +79,8 @@ pub enum Violation {
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
     EmptyTransfers,
+    /// More octets of deliveries that are not whole than their session may hold.
+    PartialBuffer,
 }
 
 impl Violation {
@@ -109,7 +111,7 @@ impl Violation {
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames | Self::EmptyTransfers | Self::PartialBuffer => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -145,7 +147,8 @@ impl Violation {
             | Self::DeliveryId
             | Self::DuplicateTag
             | Self::MessageSizeExceeded
-            | Self::EmptyTransfers => Scope::Link,
+            | Self::EmptyTransfers
+            | Self::PartialBuffer => Scope::Link,
         }
     }
 
@@ -200,6 +203,9 @@ impl fmt::Display for Violation {
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
+            Self::PartialBuffer => {
+                f.write_str("more deliveries have begun to arrive than there is room for until they are whole")
+            }
         }
     }
 }
@@ -249,6 +255,7 @@ mod tests {
             (V::DuplicateTag, Link, "amqp:invalid-field"),
             (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
             (V::EmptyTransfers, Link, "amqp:resource-limit-exceeded"),
+            (V::PartialBuffer, Link, "amqp:resource-limit-exceeded"),
         ]
     }
 
