@@ -6,7 +6,7 @@ use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
     SenderSettleMode, SequenceNo, Str,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
@@ -51,11 +51,17 @@ pub(crate) struct ReceiverEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) link_buffer: usize,
     pub(crate) incoming: Option<Incoming>,
+    /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
+    pub(crate) joined: BytesMut,
     pub(crate) ready: VecDeque<Delivery>,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
     pub(crate) held: usize,
+    /// Those among them that belong to a delivery in progress, unless the link is streamed.
+    pub(crate) unfinished: usize,
+    /// Deliveries are taken as they arrive.
+    pub(crate) streamed: bool,
     /// How many messages wait at the sender, as it last said.
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
@@ -343,9 +349,12 @@ impl ReceiverEnd {
             max_message_size: config.max_message_size.filter(|size| *size > 0),
             link_buffer: config.link_buffer,
             incoming: None,
+            joined: BytesMut::new(),
             ready: VecDeque::new(),
             ready_told: false,
             held: 0,
+            unfinished: 0,
+            streamed: false,
             available: None,
             unsettled: Unsettled::default(),
         };
@@ -367,9 +376,15 @@ impl ReceiverEnd {
         self.credit.due(self.held < self.link_buffer).is_some()
     }
 
+    /// What came of the delivery in progress in small pieces since the last large one.
+    pub(crate) fn take_joined(&mut self) -> Bytes {
+        std::mem::take(&mut self.joined).freeze()
+    }
+
     /// Throws away everything that nobody can take any more, and returns how many octets that were.
     pub(crate) fn clear(&mut self) -> usize {
         self.incoming = None;
+        self.joined = BytesMut::new();
         self.ready.clear();
         std::mem::take(&mut self.held)
     }

@@ -16,6 +16,9 @@ use crate::{Outcome, Replenish};
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
 
+/// Pieces of a delivery that have fewer octets than this are copied together.
+const SMALL_PIECE: usize = 16 * 1024;
+
 impl Connection {
     pub(crate) fn handle_flow(&mut self, key: Key, flow: Flow<'_>) {
         let Some(session) = self.sessions.get_mut(key) else {
@@ -294,7 +297,8 @@ impl ReceiverEnd {
         if transfer.aborted {
             self.unsettled.remove(key.delivery);
             session.incoming.remove(incoming.head.id);
-            let octets = incoming.payload.len();
+            session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
+            let octets = incoming.payload.len().saturating_add(self.take_joined().len());
             self.held = self.held.saturating_sub(octets);
             session.release_octets(octets);
             self.credit.make_room_now();
@@ -308,13 +312,27 @@ impl ReceiverEnd {
         }
         incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
         self.hold(session, payload.len(), incoming.octets)?;
-        incoming.payload.push(payload);
+        if transfer.more && !self.streamed {
+            self.unfinished = self.unfinished.saturating_add(payload.len());
+            session.unfinished = session.unfinished.saturating_add(payload.len());
+            if session.unfinished > session.config.partial_buffer {
+                return Err(Violation::PartialBuffer);
+            }
+        }
+        if payload.len() < SMALL_PIECE {
+            self.joined.extend_from_slice(&payload);
+        } else {
+            incoming.payload.push(self.take_joined());
+            incoming.payload.push(payload);
+        }
         let events = if transfer.more {
             let started = !std::mem::replace(&mut incoming.started, true);
             let ready = !std::mem::replace(&mut incoming.told, true);
             self.incoming = Some(incoming);
             [started.then_some(LinkEvent::DeliveryStarted(key)), ready.then_some(LinkEvent::DataReady(key))]
         } else {
+            incoming.payload.push(self.take_joined());
+            session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
             if let Some(unsettled) = self.unsettled.get_mut(key.delivery) {
                 unsettled.complete = true;
             }

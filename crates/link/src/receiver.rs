@@ -101,9 +101,19 @@ impl Receiver<'_> {
     }
 
     /// The delivery that is still arriving.
+    ///
+    /// From the first call on the link counts as streamed, also if nothing is arriving: what comes is expected to be taken as it comes,
+    /// and the peer is held back while it is not. See [`SessionConfig::session_buffer`](crate::SessionConfig::session_buffer).
     pub fn partial(&mut self) -> Option<Partial<'_>> {
         let end = self.link.receiver()?;
+        end.streamed = true;
+        let unfinished = std::mem::take(&mut end.unfinished);
+        if let Some(session) = self.session.as_deref_mut() {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
+        }
+        let joined = end.take_joined();
         let incoming = end.incoming.as_mut()?;
+        incoming.payload.push(joined);
         Some(Partial { incoming, held: &mut end.held, session: self.session.as_deref_mut() })
     }
 

@@ -40,6 +40,9 @@ impl Connection {
             while out.len() < max && self.send_next_transfer(out) {}
         }
         let appended = out.len() > before;
+        if let Some(trace) = &mut self.trace {
+            trace.sent(out.pieces_from(before));
+        }
         if appended {
             self.restart_heartbeat(now);
         }
@@ -74,7 +77,7 @@ impl Connection {
                 session.flow_due = due;
             }
         }
-        if session.flow_due {
+        if session.wants_flow() {
             let flow = session.flow();
             out.small(|octets| encode_frame(FrameType::Amqp, channel, &flow, octets));
         }
