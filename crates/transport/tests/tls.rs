@@ -106,6 +106,7 @@ fn begins(error: &TlsError, text: &str) {
 
 #[tokio::test]
 async fn a_certificate_by_an_authority_that_is_trusted() {
+    // 5.2.1-01, 5.2.1-02
     let authority = Authority::new("authority");
     let (port, serving) = serve(authority.server(&["localhost"], |_| {})).await;
     reach("localhost", port, authority.client()).await.unwrap();
@@ -126,6 +127,7 @@ async fn h33_expired_certificate() {
 
 #[tokio::test]
 async fn h33_self_signed_certificate() {
+    // 5.2-05
     let key = KeyPair::generate().unwrap();
     let certificate = params(&["localhost"]).self_signed(&key).unwrap();
     let server = || TlsServer::new(None, certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();

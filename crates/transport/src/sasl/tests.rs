@@ -44,6 +44,7 @@ fn serve(octets: &[u8]) -> (Result<ServerStep, SaslError>, Vec<u8>) {
 
 #[test]
 fn h31_success_with_outcome_header_and_open_in_one_segment_and_split_at_every_octet() {
+    // 5.3-04
     let next_layer = [&AMQP[..], b"open"].concat();
     let all = [outcome(SaslCode::Ok), next_layer.clone()].concat();
     for cut in 0..=all.len() {
@@ -61,6 +62,7 @@ fn h31_success_with_outcome_header_and_open_in_one_segment_and_split_at_every_oc
 
 #[test]
 fn h31_what_a_client_pipelines_behind_its_init_belongs_to_the_next_layer() {
+    // 5.3-05, 5.3.3.2-05
     let all = [&SASL[..], &init("PLAIN", b"\0user\0password"), &AMQP, b"open"].concat();
     for cut in 0..=all.len() {
         let mut server = SaslServer::new(true, false);
@@ -80,6 +82,7 @@ fn h31_what_a_client_pipelines_behind_its_init_belongs_to_the_next_layer() {
 
 #[test]
 fn h31_failure_codes_1_to_4() {
+    // 5.3.3.6-02
     for code in [SaslCode::Auth, SaslCode::Sys, SaslCode::SysPerm, SaslCode::SysTemp] {
         let result = waiting_client().handle_input(&mut BytesMut::from(&outcome(code)[..]));
         assert_eq!(result, Err(SaslError::Refused(code)));
@@ -88,6 +91,7 @@ fn h31_failure_codes_1_to_4() {
 
 #[test]
 fn h31_unsupported_mechanism() {
+    // 5.3.2-02, 5.3.3.2-02
     let (result, output) = serve(&[&SASL[..], &init("SCRAM-SHA-1", b"n,,")].concat());
     assert_eq!(result, Err(SaslError::Refused(SaslCode::Auth)));
     assert!(output.ends_with(&outcome(SaslCode::Auth)), "the client is told");
@@ -101,6 +105,7 @@ fn h31_unsupported_mechanism() {
 
 #[test]
 fn h31_bypass_by_an_amqp_header() {
+    // 5.3-01
     let (result, output) = serve(&AMQP);
     assert!(matches!(result, Err(SaslError::Header(_))));
     assert_eq!(output, SASL, "the server tells what it speaks, and nothing else");
@@ -121,6 +126,7 @@ fn h11_tls_header_and_garbage_instead_of_the_sasl_header() {
 
 #[test]
 fn h31_client_that_sends_server_frames() {
+    // 5.3.2-05
     for body in [outcome(SaslCode::Ok), frame(&SaslChallenge { challenge: Binary::from(b"x") })] {
         let (result, _) = serve(&[&SASL[..], &body].concat());
         assert!(matches!(result, Err(SaslError::Unexpected(_))));
@@ -129,6 +135,7 @@ fn h31_client_that_sends_server_frames() {
 
 #[test]
 fn h31_server_that_sends_client_frames() {
+    // 5.3.2-03
     let body = frame(&SaslResponse { response: Binary::from(b"x") });
     let result = waiting_client().handle_input(&mut BytesMut::from(&body[..]));
     assert_eq!(result, Err(SaslError::Unexpected("sasl-response")));
@@ -189,6 +196,7 @@ fn h31_frames_after_a_broken_rule_change_nothing() {
 
 #[test]
 fn h31_empty_frame() {
+    // 5.3.1-08
     let empty = [0, 0, 0, 8, 2, 1, 0, 0];
     let (result, _) = serve(&[&SASL[..], &empty].concat());
     assert_eq!(result, Err(SaslError::Unexpected("an empty frame")));
