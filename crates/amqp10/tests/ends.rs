@@ -81,6 +81,7 @@ async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
 
 #[tokio::test]
 async fn what_the_peer_said_before_the_stream_broke_is_heard() {
+    // 2.4.6-15
     let (client, mut theirs) = client_of_a_script().await;
     // More than one read, so that the connection meets the broken stream before it has read the reason.
     let mut wire = [0, 0, 0, 8, 2, 0, 0, 0].repeat(4096);

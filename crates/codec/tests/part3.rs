@@ -137,7 +137,7 @@ fn header_and_properties() {
     let default: Header = read(HEADER).unwrap();
     assert_eq!((default.durable, default.priority, default.ttl), (false, 4, None));
     assert_eq!((default.first_acquirer, default.delivery_count), (false, 0));
-    // 3.2.4-01, 3.2.4-06
+    // 3.2.4-01, 3.2.4-06, 3.2.4-07
     let properties = Properties {
         message_id: Some(MessageId::Ulong(1)),
         user_id: Some(Binary::from(b"u")),
@@ -207,7 +207,7 @@ fn ids_of_messages() {
 #[test]
 fn bodies() {
     let body = |octets: &'static [u8]| MessageView::parse(octets).unwrap().body().unwrap();
-    // 3.2.6-01
+    // 3.2.6-01, 3.2.6-02
     let Body::Data(mut data) = body(b"\0\x53\x75\xa0\x03abc\0\x53\x75\xb0\0\0\0\x01d") else { panic!() };
     assert_eq!([data.next(), data.next(), data.next()], [Some(Ok(&b"abc"[..])), Some(Ok(&b"d"[..])), None]);
     assert!(message(&[b"\0\x53\x75\xa1\x01x"]).is_err());
@@ -372,7 +372,7 @@ fn choices_of_termini() {
 
 #[test]
 fn properties_of_nodes() {
-    // 3.5.9-01
+    // 3.5.9-01, 3.5.9-03
     let (map, octets) = node_properties();
     assert_eq!(encode_to_vec(&map), octets);
     let Ok(Some(Value::Described(policy))) = map.get("lifetime-policy") else { panic!() };

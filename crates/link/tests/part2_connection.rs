@@ -284,7 +284,7 @@ fn an_open_needs_a_container_id_and_nothing_else() {
 
 #[test]
 fn unknown_capabilities_and_properties_are_ignored() {
-    // 2.7.1-23, 2.7.2-08, 2.7.3-25
+    // 2.7.1-23, 2.7.2-08, 2.7.3-25, 3.5.3-20
     let symbols = || [Symbol::from_static("example:unknown")].into_iter().collect::<amqp10_codec::Multiple<_>>();
     let properties = || Some(Map::new().with(Symbol::from_static("example:property"), Map::new()));
     let mut peer = Script::silent_client(config());
@@ -299,6 +299,7 @@ fn unknown_capabilities_and_properties_are_ignored() {
     let link = peer.engine.attach(session, receiving("link")).unwrap();
     let (offered_capabilities, desired_capabilities) = (symbols(), symbols());
     let attach = amqp10_codec::Attach {
+        source: Some(amqp10_codec::Source { capabilities: symbols(), ..amqp10_codec::Source::default() }.into()),
         offered_capabilities,
         desired_capabilities,
         properties: properties(),

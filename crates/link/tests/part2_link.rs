@@ -366,13 +366,23 @@ fn half_a_delivery_is_never_handed_over() {
 
 #[test]
 fn an_attach_that_says_no_more_than_it_must() {
-    // 2.7.3-03
+    // 2.7.3-03, 3.5.3-03, 3.5.3-17, 3.5.4-03
     let mut scene = Scene::new(Wire::Octets);
-    // Name, handle, role, then nothing up to source and initial-delivery-count.
-    let list = b"\xa1\x03new\x52\x08\x42\x40\x40\0\x53\x28\x45\0\x53\x29\x45\x40\x40\x43";
-    let mut octets = [&[0, 0, 0, 0, 2, 0, 0, 10, 0, 0x53, 0x12, 0xc0, list.len() as u8 + 1, 10][..], list].concat();
-    octets[3] = octets.len() as u8;
-    scene.peer.octets(&octets);
+    // Name, handle, role, termini of which nothing is said, and the initial-delivery-count.
+    let attach = |role: u8, handle: u8| {
+        let list =
+            [b"\xa1\x03new\x52", &[handle, role][..], b"\x40\x40\0\x53\x28\x45\0\x53\x29\x45\x40\x40\x43"].concat();
+        let mut octets =
+            [&[0, 0, 0, 0, 2, 0, 0, 10, 0, 0x53, 0x12, 0xc0, list.len() as u8 + 1, 10][..], &list].concat();
+        octets[3] = octets.len() as u8;
+        octets
+    };
+    scene.peer.octets(&attach(0x41, 9));
+    let told = scene.peer.events();
+    let [Event::Link(out, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+    scene.peer.engine.accept_attach(out, sending("")).unwrap();
+    assert_eq!(scene.peer.events(), [Event::Link(out, LinkEvent::Attached)]);
+    scene.peer.octets(&attach(0x42, 8));
     let told = scene.peer.events();
     let [Event::Link(link, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
     scene.peer.engine.accept_attach(link, receiving("")).unwrap();
@@ -497,6 +507,21 @@ fn the_settle_mode_of_a_sender_is_kept() {
 }
 
 #[test]
+fn a_sender_that_does_not_keep_its_settle_mode_is_tolerated() {
+    // 2.7.5-18
+    use SenderSettleMode::{Settled, Unsettled};
+    for (mode, settled) in [(Unsettled, Some(true)), (Settled, None)] {
+        let mut scene = Scene::new(Wire::Octets);
+        let link = attached(&mut scene, receiving("in"), Attach { snd_settle_mode: mode, ..sender("in", 8) });
+        scene.peer.transfer(10, &Transfer { settled, ..first(8, 0) }, b"x");
+        let found = take(&mut scene.peer, link).pop().unwrap();
+        assert!(found.settled, "{mode:?}");
+        assert!(scene.peer.engine.receiver(link).unwrap().unsettled().is_empty());
+        assert!(!scene.peer.told().iter().any(|frame| frame.contains("detach") || frame.contains("end")));
+    }
+}
+
+#[test]
 fn the_settle_mode_of_a_receiver_is_kept_and_a_transfer_may_be_more_lenient() {
     // 2.7.5-22, 2.7.5-26, 2.7.5-41, 2.8.3-02
     use ReceiverSettleMode::{First, Second};
@@ -530,7 +555,7 @@ fn the_settle_mode_of_a_receiver_is_kept_and_a_transfer_may_be_more_lenient() {
 
 #[test]
 fn every_outcome_goes_both_ways() {
-    // 3.4-02, 3.4-03
+    // 3.4-02, 3.4-03, 3.5.3-18
     let unknown = Described::new(&Symbol::from_static("example:state:list"), &List::new());
     for state in [
         DeliveryState::Accepted,

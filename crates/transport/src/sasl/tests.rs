@@ -1,4 +1,4 @@
-use amqp10_codec::sasl::{SaslChallenge, SaslCode, SaslInit, SaslOutcome, SaslResponse};
+use amqp10_codec::sasl::{Mechanisms, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
 use amqp10_codec::{Binary, Channel, Encode, FrameErrorKind, FrameType, Symbol, encode_frame};
 
 use super::*;
@@ -192,6 +192,88 @@ fn h31_frames_after_a_broken_rule_change_nothing() {
         let error = client.handle_input(&mut BytesMut::from(&broken[..])).unwrap_err();
         assert_eq!(client.handle_input(&mut BytesMut::from(&outcome(SaslCode::Ok)[..])), Err(error));
     }
+}
+
+#[test]
+fn what_a_server_offers() {
+    // 5.3.2-01, 5.3.3.1-03, 5.3.3.1-04
+    for (plain, anonymous, names) in
+        [(true, true, &["PLAIN", "ANONYMOUS"][..]), (true, false, &["PLAIN"]), (false, true, &["ANONYMOUS"])]
+    {
+        let mut server = SaslServer::new(plain, anonymous);
+        server.handle_input(&mut BytesMut::from(&SASL[..])).unwrap();
+        let offer = names.iter().map(|name| Symbol::from_static(name)).collect();
+        let offer = frame(&SaslMechanisms { sasl_server_mechanisms: Mechanisms(offer) });
+        assert_eq!(server.take_output(), [&SASL[..], &offer].concat());
+    }
+}
+
+#[test]
+fn an_offer_of_nothing_is_refused() {
+    // 5.3.3.1-02
+    for none in [&b"\xc0\x02\x01\x40"[..], b"\xc0\x05\x01\xe0\x02\x00\xa3", b"\x45"] {
+        let body = [b"\0\x53\x40", none].concat();
+        let octets = [&SASL[..], &[0, 0, 0, 8 + body.len() as u8, 2, 1, 0, 0], &body].concat();
+        let result = client().handle_input(&mut BytesMut::from(&octets[..]));
+        assert!(matches!(result, Err(SaslError::Decode(_))), "{result:?}");
+    }
+}
+
+/// A mechanism that answers nothing at first, and wants a proof in the end.
+struct Mutual;
+
+impl Mechanism for Mutual {
+    fn name(&self) -> &str {
+        "PLAIN"
+    }
+    fn initial_response(&mut self) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+        None
+    }
+    fn respond(&mut self, _: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
+        Ok(Vec::new().into())
+    }
+    fn verify(&mut self, additional: Option<&[u8]>) -> Result<(), String> {
+        if additional == Some(b"proof") { Ok(()) } else { Err("no proof".into()) }
+    }
+}
+
+/// A client of this mechanism, and what it said to begin with.
+fn begun(mechanism: Box<dyn Mechanism>, server: SaslServer) -> (SaslClient, Vec<u8>) {
+    let (mut client, mut server) = (SaslClient::new(vec![mechanism], None), server);
+    client.take_output();
+    server.handle_input(&mut BytesMut::from(&SASL[..])).unwrap();
+    client.handle_input(&mut BytesMut::from(&server.take_output()[..])).unwrap();
+    let init = client.take_output().to_vec();
+    (client, init)
+}
+
+#[test]
+fn no_response_and_an_empty_one_differ() {
+    // 5.3.3.2-04
+    let (_, none) = begun(Box::new(Mutual), SaslServer::new(true, false));
+    assert_eq!(
+        none,
+        frame(&SaslInit { mechanism: Symbol::from_static("PLAIN"), initial_response: None, hostname: None })
+    );
+    let (_, empty) = begun(Box::new(Anonymous), SaslServer::new(false, true));
+    assert_eq!(empty, init("ANONYMOUS", b""));
+    assert!(none.ends_with(b"PLAIN") && empty.ends_with(b"ANONYMOUS\xa0\0"));
+}
+
+#[test]
+fn a_success_without_its_proof_is_none() {
+    // 5.3.3.5-06
+    for (proof, good) in [(None, false), (Some(&b"forged"[..]), false), (Some(b"proof"), true)] {
+        let (mut client, _) = begun(Box::new(Mutual), SaslServer::new(true, false));
+        let outcome = SaslOutcome { code: SaslCode::Ok, additional_data: proof.map(Binary::from) };
+        let result = client.handle_input(&mut BytesMut::from(&frame(&outcome)[..]));
+        assert_eq!(result.is_ok(), good, "{result:?}");
+        assert_eq!(client.handle_input(&mut BytesMut::new()).is_ok(), good, "and stays none");
+    }
+    let (mut client, _) = begun(Box::new(Mutual), SaslServer::new(true, false));
+    let failed = SaslOutcome { code: SaslCode::Auth, additional_data: Some(Binary::from(&b"proof"[..])) };
+    let result = client.handle_input(&mut BytesMut::from(&frame(&failed)[..]));
+    assert_eq!(result, Err(SaslError::Refused(SaslCode::Auth)));
 }
 
 #[test]
