@@ -56,7 +56,7 @@ pub(crate) struct ReceiverEnd {
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
     pub(crate) held: usize,
-    /// How many messages wait at the sender, as it last said.
+    /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7.
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Slots<UnsettledIn>,
     pub(crate) tags: Tags,

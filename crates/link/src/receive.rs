@@ -205,6 +205,7 @@ impl Connection {
                     };
                     end.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
                     end.delivery_count = end.delivery_count.next();
+                    end.available = end.available.map(|waiting| waiting.saturating_sub(1));
                     session.next_incoming_delivery = Some(id.next());
                     let delivery = end.unsettled.insert(UnsettledIn {
                         id: Some(id),

@@ -229,6 +229,22 @@ fn how_many_wait_is_told_by_the_sender_alone() {
 }
 
 #[test]
+fn what_waits_at_the_sender_is_counted_down_to_zero() {
+    // 2.6.7-15
+    let mut scene = Scene::new(Wire::Octets);
+    let a = scene.a;
+    let available = |peer: &mut Script| peer.engine.receiver(a).unwrap().available();
+    scene.peer.deliver(10, 5, 0, b"x");
+    assert_eq!(available(&mut scene.peer), None, "nothing was said");
+    scene.peer.send(10, &Flow { available: Some(2), ..credit(5, 1, 9) });
+    for (id, expected) in [(1, 1), (2, 0), (3, 0)] {
+        scene.peer.transfer(10, &more(first(5, id)), b"x");
+        scene.peer.transfer(10, &next(5), b"x");
+        assert_eq!(available(&mut scene.peer), Some(expected));
+    }
+}
+
+#[test]
 fn a_link_comes_to_rest() {
     // 2.6.10-02
     let mut scene = Scene::new(Wire::Whole);
