@@ -6,9 +6,9 @@ mod support;
 use std::collections::HashSet;
 
 use amqp10_codec::{
-    Attach, DeliveryState, Described, Disposition, Flow, List, Message, MessageFormat, Modified, Performative,
-    ReceiverSettleMode, Rejected, Role, SenderSettleMode, SequenceNo, Source, Symbol, Target, TargetArchetype,
-    Transfer, TransferNumber,
+    Attach, DeliveryState, Described, Disposition, DistributionMode, Flow, List, Map, Message, MessageFormat, Modified,
+    Performative, ReceiverSettleMode, Rejected, Role, SenderSettleMode, SequenceNo, Source, Symbol, Target,
+    TargetArchetype, Transfer, TransferNumber,
 };
 use amqp10_link::{
     CreditMode, Delivery, DeliveryKey, DeliveryStart, Event, LinkConfig, LinkEvent, LinkId, SendError, SettleError,
@@ -643,4 +643,40 @@ fn a_message_in_pieces_of_one_octet_is_the_same_message() {
     let found = take(&mut scene.peer, a).pop().unwrap();
     assert_eq!(Message::decode(&found.payload.into_bytes()).unwrap(), message);
     assert_eq!(scene.peer.events().last(), Some(&Event::Link(a, LinkEvent::DeliveryComplete)));
+}
+
+#[test]
+fn what_is_asked_of_a_terminus_and_what_is_answered_are_passed_on() {
+    // 3.5.3-09, 3.5.3-11
+    let node =
+        |policy: u64| Map::new().with(Symbol::from_static("lifetime-policy"), Described::new(&policy, &List::new()));
+    let dynamic = |policy, mode| Source {
+        dynamic: true,
+        dynamic_node_properties: Some(node(policy)),
+        distribution_mode: Some(mode),
+        ..Source::default()
+    };
+    let mut scene = Scene::new(Wire::Octets);
+    let wish = dynamic(0x2b, DistributionMode::COPY);
+    let link = scene.peer.engine.attach(scene.one, LinkConfig::receiver("in", wish.clone())).unwrap();
+    let frames = scene.peer.frames();
+    let [(0, Performative::Attach(asked), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(asked.source, Some(wish.clone().into()));
+    // The sender answers with what there really is.
+    let actual = Source { address: Some("generated".into()), ..dynamic(0x2c, DistributionMode::MOVE) };
+    scene.peer.send(10, &Attach { source: Some(actual.clone().into()), ..sender("in", 8) });
+    assert_eq!(scene.peer.events(), [Event::Link(link, LinkEvent::Attached)]);
+    assert_eq!(scene.peer.engine.remote_attach(link).unwrap().source, Some(actual.clone().into()));
+    // The other way round.
+    scene.peer.send(10, &Attach { source: Some(wish.clone().into()), ..receiver("out", 9) });
+    let told = scene.peer.events();
+    let [Event::Link(link, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+    assert_eq!(scene.peer.engine.remote_attach(link).unwrap().source, Some(wish.into()));
+    let mut config = sending("");
+    config.source = Some(actual.clone().into());
+    scene.peer.frames();
+    scene.peer.engine.accept_attach(link, config).unwrap();
+    let frames = scene.peer.frames();
+    let [(0, Performative::Attach(answer), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(answer.source, Some(actual.into()));
 }
