@@ -157,6 +157,7 @@ fn works() {
     fn what_breaks_a_rule_is_told_with_the_way_out() {
         complains("id,state,note\n", TEST, &["2.1-02", "in none of the three states", "states.csv"]);
         complains(STATES, &TEST.replace("2.2.3-01", "2.2.3-07"), &["a.rs:3", "2.2.3-07", "not in the catalogue"]);
+        complains(STATES, &TEST.replace("2.2.3-01", "2.2.3-1"), &["a.rs:3", "2.2.3-1", "not in the catalogue"]);
         complains(&format!("{STATES}9.9-01,owed by amqp10,\n"), TEST, &["9.9-01", "not in the catalogue"]);
         complains(&format!("{STATES}2.1-01,owed by amqp10,\n"), TEST, &["2.1-01", "a.rs", "owed by amqp10"]);
         complains(&format!("{STATES}2.1-01,not applicable: no,\n"), TEST, &["2.1-01", "a.rs", "not applicable"]);

@@ -22,16 +22,16 @@ impl Named {
     }
 
     fn folder(&mut self, root: &Path, folder: &str, problems: &mut Vec<String>) -> io::Result<()> {
-        let mut names: Vec<_> = fs::read_dir(root.join(folder))?
-            .map(|entry| Ok((entry.as_ref().map_err(copy)?.file_name(), entry?.file_type()?.is_dir())))
-            .collect::<io::Result<_>>()?;
-        names.sort();
-        for (name, is_folder) in names {
-            let path = format!("{folder}/{}", name.to_string_lossy());
-            if is_folder && path != "tests/conformance" && !path.ends_with("/target") {
+        let entries = fs::read_dir(root.join(folder))?;
+        let mut entries: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+        entries.sort();
+        for entry in entries {
+            let name = entry.file_name().unwrap_or_default().to_string_lossy();
+            let path = format!("{folder}/{name}");
+            if entry.is_dir() && path != "tests/conformance" {
                 self.folder(root, &path, problems)?;
             } else if path.ends_with(".rs") {
-                self.read(&path, &fs::read_to_string(root.join(&path))?, problems);
+                self.read(&path, &fs::read_to_string(&entry)?, problems);
             }
         }
         Ok(())
@@ -77,10 +77,6 @@ impl Named {
     }
 }
 
-fn copy(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
-}
-
 /// From the first line that belongs to a test, comments and attributes above it included, to its closing brace.
 struct Test<'a> {
     first: usize,
@@ -100,16 +96,15 @@ fn tests<'a>(lines: &[&'a str]) -> Vec<Test<'a>> {
         let indent = line.len() - attribute.len();
         let first = (0..at).rev().take_while(|above| is_above(lines[*above])).last().unwrap_or(at);
         let Some(name_at) = (at..lines.len()).find(|at| lines[*at].contains("fn ")) else { continue };
-        let closes =
-            |line: &str| line.trim_end() == format!("{}}}", &line[..indent.min(line.len())]) && line.len() > indent;
-        let last = (name_at..lines.len()).find(|at| closes(lines[*at])).unwrap_or(name_at);
+        let brace = format!("{}}}", &line[..indent]);
+        let last = (name_at..lines.len()).find(|at| lines[*at].trim_end() == brace).unwrap_or(name_at);
         let name = lines[name_at].split("fn ").nth(1).unwrap_or_default().split('(').next().unwrap_or_default();
         tests.push(Test { first, last, name_at, name });
     }
     tests
 }
 
-/// Everything in a line that looks like the id of a requirement: `SECTION-NN`.
+/// Everything in a line that looks like the id of a requirement, a section and a number, be it a wrong one.
 fn ids(line: &str) -> Vec<&str> {
     line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-'))
         .map(|word| word.trim_end_matches(['.', '-']))
@@ -120,7 +115,7 @@ fn ids(line: &str) -> Vec<&str> {
 fn is_id(word: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     let Some((section, number)) = word.split_once('-') else { return false };
-    section.contains('.') && section.split('.').all(digits) && digits(number) && number.len() == 2
+    section.contains('.') && section.split('.').all(digits) && digits(number)
 }
 
 fn is_in_form(line: &str) -> bool {
