@@ -30,6 +30,7 @@ mod slots;
 mod state;
 mod tags;
 mod timer;
+mod unsettled;
 mod violation;
 
 pub use config::{Config, CreditMode, HeartbeatPace, LinkConfig, Replenish, SessionConfig};
