@@ -12,7 +12,7 @@ use crate::link::UnsettledIn;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, resume};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -119,6 +119,8 @@ impl Connection {
                     if disposition.settled {
                         end.forget(entry.delivery);
                         session.outgoing.remove(entry.id);
+                    } else if let Some(outcome) = state.as_ref().filter(|state| state.is_outcome()) {
+                        end.remember(entry.delivery, outcome);
                     }
                 }
             }
@@ -172,7 +174,7 @@ impl Connection {
             // It may have crossed our detach.
             _ => return,
         }
-        let snd_settle_mode = link.snd_settle_mode;
+        let (snd_settle_mode, incomplete) = (link.snd_settle_mode, link.incomplete);
         let rcv_settle_mode = transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode);
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
@@ -192,6 +194,10 @@ impl Connection {
                     }
                     incoming
                 }
+                None if transfer.resume => {
+                    resume::begin(session, key, end, transfer, rcv_settle_mode, &mut self.events)?
+                }
+                None if incomplete => return Err(Violation::UnsettledIncomplete),
                 None => {
                     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
                     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
@@ -226,6 +232,8 @@ impl Connection {
                         empty_transfers: 0,
                         started: false,
                         told: false,
+                        progress: None,
+                        resumed: None,
                     }
                 }
             };
@@ -233,12 +241,24 @@ impl Connection {
             if transfer.aborted {
                 return Ok(incoming);
             }
+            if let Some(state) = &transfer.state
+                && incoming.resumed.is_none()
+            {
+                let state = Some(state.clone().into_owned());
+                let key = DeliveryKey { link: key, delivery: incoming.key };
+                let outcome = Outcome { key, state, settled: incoming.settled };
+                self.events.push_back(Event::Link(LinkId(key.link), LinkEvent::Disposition(outcome)));
+            }
             if payload.is_empty() && transfer.more {
                 incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
                 if incoming.empty_transfers > MAX_EMPTY_TRANSFERS {
                     return Err(Violation::EmptyTransfers);
                 }
             }
+            let payload = match &mut incoming.resumed {
+                None => payload,
+                Some(resumed) => resumed.trim(payload),
+            };
             incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
             if end.max_message_size.is_some_and(|limit| incoming.octets > limit) {
                 return Err(Violation::MessageSizeExceeded);
@@ -257,7 +277,7 @@ impl Connection {
             }
             Ok(incoming)
         };
-        let incoming = match check() {
+        let mut incoming = match check() {
             Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
         };
@@ -272,13 +292,25 @@ impl Connection {
             unsettled.complete = true;
         }
         let delivery = DeliveryKey { link: key, delivery: incoming.key };
+        let (mut known, mut new) = (true, true);
+        if let Some(mut resumed) = incoming.resumed.take() {
+            (known, new) = (!resumed.is_unknown(), resumed.brings_something());
+            if !transfer.aborted
+                && let Some((state, settled)) = resume::finish(session, end, &incoming, &mut resumed)
+            {
+                let outcome = Outcome { key: delivery, state, settled };
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::Disposition(outcome)));
+            }
+        }
         if transfer.aborted {
             let octets = incoming.payload.len();
             end.held = end.held.saturating_sub(octets);
             session.release_octets(octets);
             end.credit.make_room_now();
-            self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
-        } else {
+            if known {
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
+            }
+        } else if new {
             end.ready.push_back(Delivery {
                 key: delivery,
                 tag: incoming.tag,

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer, begin_frame,
-    encode_frame, finish_frame,
+    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Role, SenderSettleMode,
+    Transfer, begin_frame, encode_frame, finish_frame,
 };
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
 use crate::link::{End, Link, SenderEnd};
 use crate::output::Output;
+use crate::resume::Resumes;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 
@@ -202,6 +203,7 @@ fn send_transfer(
     let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
         return Sent::default();
     };
+    let never_settled = link.snd_settle_mode == SenderSettleMode::Unsettled;
     let Some(end) = link.sender() else {
         return Sent::default();
     };
@@ -221,11 +223,14 @@ fn send_transfer(
             let id = session.next_delivery_id;
             session.next_delivery_id = id.next();
             delivery.id = Some(id);
+            if let Some(resumes) = &delivery.resumes {
+                delivery.settled = resumes.settles && !never_settled;
+            }
             if !delivery.settled {
                 session.outgoing.push(id, key, delivery.key);
             }
             if let Some(unsettled) = end.unsettled.get_mut(delivery.key) {
-                unsettled.id = Some(id);
+                (unsettled.id, unsettled.in_doubt) = (Some(id), false);
             }
             id
         }
@@ -247,6 +252,7 @@ fn send_transfer(
         settled: delivery.settled,
         more: !last,
         aborted: delivery.aborted,
+        resumes: delivery.resumes.as_deref().filter(|_| first),
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
@@ -260,7 +266,17 @@ fn send_transfer(
     session.remote_incoming_window = session.remote_incoming_window.saturating_sub(1);
     let mut sent = Sent { frame: true, settled: None };
     if last && let Some(delivery) = end.queue.pop_front() {
-        if delivery.aborted {
+        if let Some(resumes) = delivery.resumes {
+            if delivery.aborted || resumes.settles {
+                if !delivery.aborted && !delivery.settled {
+                    session.settle(Role::Sender, id, true, resumes.state);
+                }
+                session.outgoing.remove(id);
+                end.forget(delivery.key);
+                let key = DeliveryKey { link: key, delivery: delivery.key };
+                sent.settled = resumes.tells.map(|state| Outcome { key, state: Some(state), settled: true });
+            }
+        } else if delivery.aborted {
             // An aborted delivery is settled on both sides, without a disposition. §2.7.5
             session.outgoing.remove(id);
             end.forget(delivery.key);
@@ -274,15 +290,16 @@ fn send_transfer(
 }
 
 /// What a transfer says.
-struct Head {
+struct Head<'d> {
     handle: Handle,
     first: Option<(amqp10_codec::DeliveryNumber, DeliveryTag, MessageFormat)>,
     settled: bool,
     more: bool,
     aborted: bool,
+    resumes: Option<&'d Resumes>,
 }
 
-impl Head {
+impl Head<'_> {
     fn transfer(&self) -> Transfer<'static> {
         Transfer {
             delivery_id: self.first.map(|(id, _, _)| id),
@@ -291,6 +308,8 @@ impl Head {
             settled: self.settled.then_some(true),
             more: self.more,
             aborted: self.aborted,
+            resume: self.resumes.is_some(),
+            state: self.resumes.and_then(|resumes| resumes.state.clone()),
             ..Transfer::new(self.handle)
         }
     }
