@@ -48,7 +48,7 @@ fn a_message_survives_the_way_there_and_back() {
 
 #[test]
 fn every_kind_of_body() {
-    let several = MessageBody::Data(vec![b"one".as_slice().into(), b"two".as_slice().into()]);
+    let several = MessageBody::Data([&b"one"[..], b"two"].map(Into::into).into_iter().collect());
     let list = [1_u32, 300].into_iter().collect();
     let bodies = [
         several,

@@ -117,18 +117,21 @@ impl Connection {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let held = match &mut link.end {
+        let (held, unfinished) = match &mut link.end {
             // What has arrived can be taken until the terminus is.
-            crate::link::End::Receiver(receiver) => std::mem::take(&mut receiver.held),
+            crate::link::End::Receiver(receiver) => {
+                (std::mem::take(&mut receiver.held), std::mem::take(&mut receiver.unfinished))
+            }
             crate::link::End::Sender(sender) => {
                 sender.queue.clear();
                 sender.waiting = 0;
-                0
+                (0, 0)
             }
         };
         let told = std::mem::replace(&mut link.told, true) || link.abandoned;
         let suspended = link.suspended;
         if let Some(session) = self.sessions.get_mut(link.session) {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
             session.release_octets(held);
             if !suspended {
                 session.incoming.remove_link(key);

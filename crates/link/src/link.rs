@@ -6,15 +6,15 @@ use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
     SenderSettleMode, SequenceNo, Str,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
 use crate::resume::Resumes;
-use crate::slots::{Key, Slots};
+use crate::slots::Key;
 use crate::state::LinkState;
-use crate::tags::Tags;
 use crate::terminus::{Arrived, Doubts, Terminus, UnsettledDelivery};
+use crate::unsettled::{Tagged, Unsettled};
 use crate::{Delivery, LinkConfig, Outcome};
 
 #[derive(Debug)]
@@ -61,15 +61,20 @@ pub(crate) struct ReceiverEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) link_buffer: usize,
     pub(crate) incoming: Option<Incoming>,
+    /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
+    pub(crate) joined: BytesMut,
     pub(crate) ready: VecDeque<Delivery>,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
     pub(crate) held: usize,
+    /// Those among them that belong to a delivery in progress, unless the link is streamed.
+    pub(crate) unfinished: usize,
+    /// Deliveries are taken as they arrive.
+    pub(crate) streamed: bool,
     /// How many messages wait at the sender, as it last said.
     pub(crate) available: Option<u32>,
-    pub(crate) unsettled: Slots<UnsettledIn>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledIn>,
     /// What an earlier link left of deliveries that were not resumed yet.
     pub(crate) arrived: HashMap<Key, Arrived>,
 }
@@ -106,8 +111,7 @@ pub(crate) struct SenderEnd {
     /// Whether the link stands in its session's queue of senders.
     pub(crate) queued: bool,
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
-    pub(crate) unsettled: Slots<UnsettledOut>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledOut>,
     pub(crate) next_tag: u64,
     pub(crate) outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
@@ -130,6 +134,18 @@ pub(crate) struct UnsettledOut {
     pub(crate) told: Option<u64>,
 }
 
+impl Tagged for UnsettledIn {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
+}
+
+impl Tagged for UnsettledOut {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
+}
+
 impl UnsettledOut {
     pub(crate) fn new(tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
         Self { id: None, tag, message_format, settled, in_doubt: false, told: None }
@@ -146,7 +162,9 @@ pub(crate) struct Outgoing {
     /// Its id, once the first transfer has left.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) next: Bytes,
-    pub(crate) more: VecDeque<Bytes>,
+    /// What comes behind `next`.
+    #[expect(clippy::box_collection, reason = "nearly every delivery is written at once, and is moved about")]
+    pub(crate) more: Option<Box<VecDeque<Bytes>>>,
     /// All octets written so far, those that left included.
     pub(crate) octets: u64,
     pub(crate) finished: bool,
@@ -164,7 +182,7 @@ impl Outgoing {
             settled,
             id: None,
             next: Bytes::new(),
-            more: VecDeque::new(),
+            more: None,
             octets: 0,
             finished: false,
             aborted: false,
@@ -177,13 +195,27 @@ impl Outgoing {
         self.finished || self.aborted || !self.next.is_empty()
     }
 
-    /// Takes at most `room` octets from the front.
-    pub(crate) fn take(&mut self, room: usize) -> Bytes {
-        let part = if self.next.len() > room { self.next.split_to(room) } else { std::mem::take(&mut self.next) };
-        if self.next.is_empty() {
-            self.next = self.more.pop_front().unwrap_or_default();
+    /// How many octets wait, counted up to `limit`.
+    #[inline]
+    pub(crate) fn waiting(&self, limit: usize) -> usize {
+        let mut octets = self.next.len();
+        for part in self.more.iter().flat_map(|more| more.iter()) {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(part.len());
         }
-        part
+        octets.min(limit)
+    }
+
+    /// Takes at most `room` octets from the front, all of one part.
+    #[inline]
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
+        if self.next.len() > room {
+            return self.next.split_to(room);
+        }
+        let next = self.more.as_mut().and_then(|more| more.pop_front()).unwrap_or_default();
+        std::mem::replace(&mut self.next, next)
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
@@ -191,7 +223,7 @@ impl Outgoing {
         if self.next.is_empty() {
             self.next = octets;
         } else if !octets.is_empty() {
-            self.more.push_back(octets);
+            self.more.get_or_insert_default().push_back(octets);
         }
     }
 }
@@ -351,12 +383,14 @@ impl ReceiverEnd {
             max_message_size: config.max_message_size.filter(|size| *size > 0),
             link_buffer: config.link_buffer,
             incoming: None,
+            joined: BytesMut::new(),
             ready: VecDeque::new(),
             ready_told: false,
             held: 0,
+            unfinished: 0,
+            streamed: false,
             available: None,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
             arrived: HashMap::new(),
         };
         end.take_terminus(terminus, config.rcv_settle_mode);
@@ -369,12 +403,9 @@ impl ReceiverEnd {
         self.credit.due(self.held < self.link_buffer).is_some()
     }
 
-    /// Forgets a settled delivery and returns the id it had.
-    #[inline]
-    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledIn> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
-        Some(delivery)
+    /// What came of the delivery in progress in small pieces since the last large one.
+    pub(crate) fn take_joined(&mut self) -> Bytes {
+        std::mem::take(&mut self.joined).freeze()
     }
 }
 
@@ -391,8 +422,7 @@ impl SenderEnd {
             queue: VecDeque::new(),
             waiting: 0,
             queued: false,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
             next_tag: 0,
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
@@ -416,13 +446,12 @@ impl SenderEnd {
     }
 
     /// Forgets a delivery that is settled, or has left settled.
+    #[inline(always)]
     pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
         if !self.doubts.is_empty() {
             self.doubts.remove(&key);
         }
-        Some(delivery)
+        self.unsettled.remove(key)
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
@@ -460,7 +489,7 @@ impl SenderEnd {
             let octets = number.to_be_bytes();
             let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
             let tag = DeliveryTag::new(octets.get(zeros..).unwrap_or(&octets)).unwrap_or_else(|_| number.into());
-            if !self.tags.contains_key(&tag) {
+            if !self.unsettled.has(&tag) {
                 return tag;
             }
         }

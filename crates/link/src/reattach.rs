@@ -26,7 +26,7 @@ impl Connection {
         match (&mut link.end, old_link.end) {
             (End::Receiver(end), End::Receiver(mut old)) => {
                 if let Some(incoming) = old.incoming.take()
-                    && let Some(unsettled) = old.forget(incoming.key)
+                    && let Some(unsettled) = old.unsettled.remove(incoming.head.key.delivery)
                     && let Some(id) = unsettled.id
                 {
                     // The rest of it will not come.
@@ -36,7 +36,7 @@ impl Connection {
                 old.ready.iter_mut().for_each(|delivery| delivery.key.link = key);
                 let held = old.ready.iter().fold(0_usize, |sum, delivery| sum.saturating_add(delivery.payload.len()));
                 (end.held, session.held) = (held, session.held.saturating_add(held));
-                (end.unsettled, end.tags, end.arrived, end.ready) = (old.unsettled, old.tags, old.arrived, old.ready);
+                (end.unsettled, end.arrived, end.ready) = (old.unsettled, old.arrived, old.ready);
             }
             (End::Sender(end), End::Sender(mut old)) => {
                 let begun = |unsettled: &UnsettledOut| unsettled.id.is_some() || unsettled.in_doubt;
@@ -47,8 +47,7 @@ impl Connection {
                 old.outcomes.iter_mut().for_each(|outcome| outcome.key.link = key);
                 (end.outcomes, end.outcomes_taken, end.outcomes_told) =
                     (old.outcomes, old.outcomes_taken, old.outcomes_told);
-                (end.unsettled, end.tags, end.doubts, end.next_tag) =
-                    (old.unsettled, old.tags, old.doubts, old.next_tag);
+                (end.unsettled, end.doubts, end.next_tag) = (old.unsettled, old.doubts, old.next_tag);
             }
             _ => {}
         }

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use amqp10_codec::{DeliveryState, MessageFormat, Received, ReceiverSettleMode, Role, Transfer};
+use amqp10_codec::{DeliveryNumber, DeliveryState, MessageFormat, Received, ReceiverSettleMode, Role, Transfer};
 use bytes::{Buf, Bytes};
 
 use crate::connection::Connection;
-use crate::deliveries::{Incoming, Payload};
+use crate::deliveries::{Head, Incoming, Payload};
 use crate::event::{Event, LinkEvent};
 use crate::link::{End, Outgoing, ReceiverEnd, SenderEnd};
 use crate::sections::Progress;
+use crate::send::Sent;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::terminus::{Remote, remote_map};
@@ -88,14 +89,13 @@ pub(crate) fn begin(
     end: &mut ReceiverEnd,
     transfer: &Transfer<'_>,
     mode: ReceiverSettleMode,
-    events: &mut VecDeque<Event>,
-) -> Result<Incoming, Violation> {
+) -> Result<(Incoming, Option<LinkEvent>), Violation> {
     let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
     let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
     if session.next_incoming_delivery.is_some_and(|next| id.precedes(next)) || !session.incoming.admits(id) {
         return Err(Violation::DeliveryId);
     }
-    let known = end.tags.get(&tag).copied();
+    let known = end.unsettled.by_tag(&tag);
     if known.and_then(|key| end.unsettled.get(key)).is_some_and(|unsettled| unsettled.id.is_some()) {
         return Err(Violation::DuplicateTag);
     }
@@ -105,11 +105,13 @@ pub(crate) fn begin(
     let state = transfer.state.clone().map(amqp10_codec::IntoOwned::into_owned);
     let message_format = transfer.message_format.unwrap_or_default();
     let mut incoming = Incoming {
-        key: NOWHERE,
-        id,
-        tag,
-        message_format,
-        settled: false,
+        head: Head {
+            key: DeliveryKey { link, delivery: NOWHERE },
+            id,
+            tag,
+            message_format,
+            settled: transfer.settled == Some(true),
+        },
         payload: Payload::default(),
         octets: 0,
         empty_transfers: 0,
@@ -122,15 +124,17 @@ pub(crate) fn begin(
         None => How::Unknown,
         Some((key, unsettled)) => {
             (unsettled.id, unsettled.mode) = (Some(id), mode);
-            incoming.key = key;
+            incoming.head.key.delivery = key;
             session.incoming.push(id, link, key);
-            let delivery = DeliveryKey { link, delivery: key };
-            events.push_back(Event::Link(LinkId(link), LinkEvent::Resumed { key: delivery, tag }));
             match end.arrived.remove(&key) {
                 None => How::Taken,
                 Some(arrived) => {
                     end.held = end.held.saturating_add(arrived.payload.len());
                     session.held = session.held.saturating_add(arrived.payload.len());
+                    if !end.streamed {
+                        end.unfinished = end.unfinished.saturating_add(arrived.payload.len());
+                        session.unfinished = session.unfinished.saturating_add(arrived.payload.len());
+                    }
                     let progress = arrived.progress();
                     (incoming.payload, incoming.progress) = (arrived.payload, arrived.before.map(Box::new));
                     match progress {
@@ -145,8 +149,10 @@ pub(crate) fn begin(
             }
         }
     };
+    let key = incoming.head.key;
+    let event = (!matches!(how, How::Unknown)).then_some(LinkEvent::Resumed { key, tag });
     incoming.resumed = Some(Box::new(Resumed { how, state }));
-    Ok(incoming)
+    Ok((incoming, event))
 }
 
 /// What is to be done to a message that comes again from where the sender says, and has arrived so far.
@@ -164,40 +170,56 @@ fn rest_of(progress: &Progress, state: Option<&DeliveryState<'_>>, format: Messa
 
 /// What a resumed delivery that has come in whole settles, now that it has a delivery-id. §3.4.6
 ///
-/// Returns what the application is to be told of it.
+/// Returns whether it is to be handed over, and what the application is to be told.
 #[cold]
 pub(crate) fn finish(
     session: &mut Session,
     end: &mut ReceiverEnd,
-    incoming: &Incoming,
-    resumed: &mut Resumed,
-) -> Option<(Option<DeliveryState<'static>>, bool)> {
-    let theirs = resumed.state.take().filter(|state| !matches!(state, DeliveryState::Received(_)));
-    if !resumed.brings_something() {
-        end.credit.make_room(Replenish::Taken);
+    head: &Head,
+    resumed: Resumed,
+) -> (bool, Option<LinkEvent>) {
+    let key = head.key;
+    let told = |state, settled| Some(LinkEvent::Disposition(Outcome { key, state, settled }));
+    let new = resumed.brings_something();
+    let unknown = resumed.is_unknown();
+    let theirs = resumed.state.filter(|state| !matches!(state, DeliveryState::Received(_)));
+    if !new {
+        end.credit.make_room(Replenish::Taken, 1);
     }
-    let Some(unsettled) = end.unsettled.get_mut(incoming.key) else {
-        // Unknown, or settled by the sender and forgotten.
-        end.credit.make_room(Replenish::Settled);
-        let seen = !resumed.brings_something();
-        return (!resumed.is_unknown() && (seen || theirs.is_some())).then_some((theirs, true));
+    if unknown || head.settled {
+        if !new {
+            end.unsettled.remove(key.delivery);
+            session.incoming.remove(head.id);
+            end.credit.make_room(Replenish::Settled, 1);
+        }
+        let silent = unknown || (new && theirs.is_none());
+        return (new, if silent { None } else { told(theirs, true) });
+    }
+    let Some(unsettled) = end.unsettled.get_mut(key.delivery) else {
+        return (new, None);
     };
-    let ours = unsettled.state.as_deref().filter(|state| state.is_outcome());
+    let ours = unsettled.state.as_deref().filter(|ours| ours.is_outcome());
     match (theirs, ours) {
         (Some(theirs), Some(_)) if theirs.is_outcome() => {
-            // Theirs is what has come to pass.
-            session.settle(Role::Receiver, incoming.id, true, Some(theirs.clone()));
-            end.forget(incoming.key);
-            session.incoming.remove(incoming.id);
-            end.credit.make_room(Replenish::Settled);
-            Some((Some(theirs), true))
+            // Theirs is what has come to pass; but in mode second it is for them to settle first. §2.7.5
+            let settles = unsettled.mode == ReceiverSettleMode::First;
+            session.settle(Role::Receiver, head.id, settles, Some(theirs.clone()));
+            if settles {
+                end.unsettled.remove(key.delivery);
+                session.incoming.remove(head.id);
+                end.credit.make_room(Replenish::Settled, 1);
+            } else {
+                unsettled.state = Some(Box::new(theirs.clone()));
+            }
+            (new, told(Some(theirs), settles))
         }
-        (theirs, Some(ours)) => {
-            // They have not heard, or not understood.
-            session.settle(Role::Receiver, incoming.id, false, Some(ours.clone()));
-            theirs.map(|theirs| (Some(theirs), false))
+        (theirs, ours) => {
+            if let Some(ours) = ours {
+                // They have not heard, or not understood.
+                session.settle(Role::Receiver, head.id, false, Some(ours.clone()));
+            }
+            (new, theirs.and_then(|theirs| told(Some(theirs), false)))
         }
-        (theirs, None) => theirs.map(|theirs| (Some(theirs), false)),
     }
 }
 
@@ -219,7 +241,7 @@ impl Connection {
                 for (delivery, tag) in waiting(end) {
                     if whole && !remote.contains_key(&tag) {
                         // Only the receiver considers it unsettled: so it is settled. §2.6.13
-                        end.forget(delivery);
+                        end.unsettled.remove(delivery);
                         end.arrived.remove(&delivery);
                         let outcome = Outcome { key: DeliveryKey { link: key, delivery }, state: None, settled: true };
                         self.events.push_back(Event::Link(LinkId(key), LinkEvent::Disposition(outcome)));
@@ -303,6 +325,29 @@ impl SenderEnd {
         let outgoing = Outgoing::new(delivery, unsettled.tag, unsettled.message_format, false);
         self.queue.push_back(Outgoing { finished, aborted, resumes: Some(Box::new(resumes)), ..outgoing });
         Some(())
+    }
+
+    /// The last transfer of a delivery of an earlier link has left.
+    #[cold]
+    pub(crate) fn resumed(
+        &mut self,
+        session: &mut Session,
+        key: Key,
+        id: DeliveryNumber,
+        resumes: Resumes,
+        aborted: bool,
+        settled: bool,
+    ) -> Sent {
+        if !aborted && !resumes.settles {
+            return Sent::Frame;
+        }
+        if !aborted && !settled {
+            // The link settles nothing by transfers.
+            session.settle(Role::Sender, id, true, resumes.state);
+        }
+        session.outgoing.remove(id);
+        self.forget(key);
+        resumes.tells.map_or(Sent::Frame, |state| Sent::Settled(key, Some(state)))
     }
 
     /// Queues a delivery of an earlier link that the receiver does not know as a new one.

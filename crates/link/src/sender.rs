@@ -101,11 +101,31 @@ impl Sender<'_> {
         self.link.sender().map_or(0, |end| end.credit.saturating_sub(end.waiting))
     }
 
+    /// Sends a whole delivery: [`begin_delivery`](Self::begin_delivery), [`write`](Self::write) and [`finish`](Self::finish) at
+    /// once. It leaves as credit, window and frame size permit.
+    ///
+    /// # Errors
+    /// As those have; then nothing is sent.
+    pub fn deliver(&mut self, start: DeliveryStart, payload: Bytes) -> Result<DeliveryKey, SendError> {
+        let limit = self.link.sender().and_then(|end| end.max_message_size);
+        if limit.is_some_and(|limit| payload.len() as u64 > limit) {
+            return Err(SendError::MessageTooLarge);
+        }
+        let key = self.enqueue(start, payload, true)?;
+        self.queue();
+        Ok(key)
+    }
+
     /// Begins a delivery; [`write`](Self::write) and [`finish`](Self::finish) complete it.
     ///
     /// # Errors
     /// When there is no credit for it, its tag is in use, or the link is not attached.
     pub fn begin_delivery(&mut self, start: DeliveryStart) -> Result<DeliveryKey, SendError> {
+        self.enqueue(start, Bytes::new(), false)
+    }
+
+    #[inline]
+    fn enqueue(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
         if !self.link.state.is_attached() || self.session.is_none() {
             return Err(SendError::Detached);
         }
@@ -125,13 +145,12 @@ impl Sender<'_> {
             return Err(SendError::NoCredit);
         }
         let tag = start.tag.unwrap_or_else(|| end.fresh_tag());
-        if end.tags.contains_key(&tag) {
-            return Err(SendError::DuplicateTag);
-        }
-        let key = end.unsettled.insert(UnsettledOut::new(tag, start.message_format, settled));
-        end.tags.insert(tag, key);
+        let unsettled = UnsettledOut::new(tag, start.message_format, settled);
+        let key = end.unsettled.insert(unsettled).ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
-        end.queue.push_back(Outgoing::new(key, tag, start.message_format, settled));
+        let octets = payload.len() as u64;
+        let outgoing = Outgoing::new(key, tag, start.message_format, settled);
+        end.queue.push_back(Outgoing { next: payload, octets, finished, ..outgoing });
         Ok(DeliveryKey { link: self.key, delivery: key })
     }
 
@@ -184,7 +203,7 @@ impl Sender<'_> {
             // Nothing of it has left, so the peer need not know.
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             // It may have stood in the way of others.
             self.queue();
         }
@@ -356,7 +375,7 @@ impl Sender<'_> {
     /// The unsettled delivery that has this tag.
     pub fn by_tag(&mut self, tag: &DeliveryTag) -> Option<DeliveryKey> {
         let link = self.key;
-        let delivery = self.link.sender()?.tags.get(tag).copied()?;
+        let delivery = self.link.sender()?.unsettled.by_tag(tag)?;
         Some(DeliveryKey { link, delivery })
     }
 

@@ -178,8 +178,7 @@ impl ReceiverEnd {
                 mode,
                 complete: delivery.arrived.as_deref().is_none_or(|arrived| arrived.before.is_none()),
             });
-            self.tags.insert(delivery.tag, key);
-            if let Some(arrived) = delivery.arrived {
+            if let (Some(key), Some(arrived)) = (key, delivery.arrived) {
                 self.arrived.insert(key, *arrived);
             }
         }
@@ -198,12 +197,15 @@ impl ReceiverEnd {
                 delivery.arrived = Some(Box::new(Arrived { payload: ready.payload.clone(), before: None }));
             } else if !unsettled.complete {
                 // Of which the receiver has nothing is better left out; and what the sender has settled it has forgotten. §3.4.6
-                let incoming = self.incoming.as_ref().filter(|incoming| incoming.key == key && !incoming.settled)?;
+                let incoming = self.incoming.as_ref().map(|incoming| (&incoming.head, incoming));
+                let (head, incoming) = incoming.filter(|(head, _)| head.key.delivery == key && !head.settled)?;
                 let before = incoming.progress.as_deref().cloned();
-                let before = before.unwrap_or_else(|| Progress::new(incoming.message_format));
-                let arrived = Arrived { payload: incoming.payload.clone(), before: Some(before) };
+                let before = before.unwrap_or_else(|| Progress::new(head.message_format));
+                let mut payload = incoming.payload.clone();
+                payload.push(self.joined.clone().freeze());
+                let arrived = Arrived { payload, before: Some(before) };
                 arrived.point().filter(|point| (point.section_number, point.section_offset) != (0, 0))?;
-                delivery.message_format = incoming.message_format;
+                delivery.message_format = head.message_format;
                 delivery.arrived = Some(Box::new(arrived));
             }
             Some(delivery)
@@ -218,7 +220,7 @@ impl SenderEnd {
         for delivery in terminus.unsettled {
             let unsettled = UnsettledOut::new(delivery.tag, delivery.message_format, false);
             let key = self.unsettled.insert(UnsettledOut { in_doubt: true, ..unsettled });
-            self.tags.insert(delivery.tag, key);
+            let Some(key) = key else { continue };
             let doubt =
                 Doubt { state: delivery.state, message: delivery.message, remote: Remote::Untold, queued: false };
             self.doubts.insert(key, doubt);
