@@ -9,9 +9,10 @@ mod support;
 use std::fmt::Write;
 use std::time::Duration;
 
-use amqp10_codec::{Attach, Close, Detach, End, Flow, Handle, Role, SequenceNo, Transfer};
+use amqp10_codec::{Attach, Close, Detach, End, Fields, Flow, Handle, Role, SequenceNo, Transfer};
 use amqp10_link::{
-    ConnectionEnd, CreditMode, DeliveryKey, DeliveryStart, Ended, Event, LinkEvent, LinkId, SessionEvent, SessionId,
+    ConnectionEnd, CreditMode, DeliveryKey, DeliveryStart, Ended, Event, LinkEvent, LinkId, Replenish, SessionEvent,
+    SessionId,
 };
 use bytes::Bytes;
 use support::scene::{config, receiving, sending, session_config};
@@ -25,6 +26,8 @@ struct Stage {
     link: Option<LinkId>,
     /// A delivery that was received or sent, and is unsettled.
     delivery: Option<DeliveryKey>,
+    /// A delivery that was begun and not finished.
+    half: Option<DeliveryKey>,
 }
 
 /// How a stage comes about, or what happens on it. A command says what it returned.
@@ -142,7 +145,7 @@ fn result<T>(result: Result<T, impl std::fmt::Debug>) -> Option<String> {
 // Connection.
 
 fn alone(peer: Script) -> Stage {
-    Stage { peer, session: None, link: None, delivery: None }
+    Stage { peer, session: None, link: None, delivery: None, half: None }
 }
 
 fn client_with_header() -> Stage {
@@ -430,7 +433,7 @@ fn in_delivery(receives: bool) -> Stage {
     if receives {
         stage.peer.transfer(10, &Transfer { more: true, ..first(5, 1) }, b"x");
     } else {
-        send(&mut stage, false);
+        stage.half = Some(send(&mut stage, false));
     }
     stage.peer.quiet();
     stage
@@ -608,6 +611,19 @@ const RECEIVER_COMMANDS: &[(&str, Happens)] = &[
         stage.peer.engine.receiver(stage.link.unwrap())?.set_credit(0);
         None
     }),
+    ("add_credit 2", |stage| {
+        stage.peer.engine.receiver(stage.link.unwrap())?.add_credit(2);
+        None
+    }),
+    ("set_credit_mode", |stage| {
+        let mode = CreditMode::Automatic { window: 20, replenish: Replenish::Taken };
+        stage.peer.engine.receiver(stage.link.unwrap())?.set_credit_mode(mode);
+        None
+    }),
+    ("set_properties", |stage| {
+        stage.peer.engine.receiver(stage.link.unwrap())?.set_properties(Fields::new());
+        None
+    }),
     ("drain", |stage| {
         stage.peer.engine.receiver(stage.link.unwrap())?.drain();
         None
@@ -639,6 +655,26 @@ const SENDER_COMMANDS: &[(&str, Happens)] = &[
             sender.finish(key).unwrap();
         }
         result(begun)
+    }),
+    ("write more", |stage| {
+        let key = stage.half?;
+        result(stage.peer.engine.sender(key.link())?.write(key, Bytes::from_static(b"xyz")))
+    }),
+    ("finish", |stage| {
+        let key = stage.half?;
+        result(stage.peer.engine.sender(key.link())?.finish(key))
+    }),
+    ("abort", |stage| {
+        let key = stage.half?;
+        result(stage.peer.engine.sender(key.link())?.abort(key))
+    }),
+    ("set_available", |stage| {
+        stage.peer.engine.sender(stage.link.unwrap())?.set_available(5);
+        None
+    }),
+    ("set_properties", |stage| {
+        stage.peer.engine.sender(stage.link.unwrap())?.set_properties(Fields::new());
+        None
     }),
     ("drained", |stage| {
         stage.peer.engine.sender(stage.link.unwrap())?.drained();
