@@ -203,9 +203,7 @@ impl Work for Sending {
         }
         assert_eq!(accepted, if self.sent > 0 { BATCH } else { 0 });
         for _ in 0..BATCH {
-            let key = sender.begin_delivery(DeliveryStart::default()).expect("credit");
-            sender.write(key, self.message.clone()).expect("it was begun");
-            sender.finish(key).expect("it was begun");
+            sender.deliver(DeliveryStart::default(), self.message.clone()).expect("credit");
         }
         self.sent += BATCH;
         let mut octets = 0;

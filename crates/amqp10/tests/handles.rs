@@ -260,6 +260,7 @@ async fn h28_an_open_that_is_dropped_unanswered_closes_the_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn h28_a_session_and_a_link_that_are_dropped_unanswered_are_refused() {
+    // 0.2-04
     let (client, server) = pair().await;
     let refusing = async { drop(server.next_session().await.unwrap()) };
     let (begun, ()) = tokio::join!(client.begin(), refusing);

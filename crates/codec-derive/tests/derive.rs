@@ -151,7 +151,7 @@ fn lists_in_the_order_of_their_fields() {
         size: Some(300),
         priority: 9,
         durable: true,
-        tags: Multiple(vec![Symbol::from_static("a"), Symbol::from_static("b")]),
+        tags: Multiple::from(vec![Symbol::from_static("a"), Symbol::from_static("b")]),
         place: Some(Place { room: "r".into() }),
         colour: Some(Colour::Green),
         r#type: Some(Value::Uint(0)),
@@ -233,7 +233,7 @@ fn maps_by_the_names_of_their_fields() {
     let full = Settings {
         name: Some("n".into()),
         days: 8,
-        tags: Multiple(vec![Symbol::from_static("t")]),
+        tags: Multiple::one(Symbol::from_static("t")),
         place: Some(Place { room: "r".into() }),
         ..least
     };

@@ -11,8 +11,8 @@ use ::arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::sasl::Mechanisms;
 use crate::{
-    Array, Binary, DeliveryTag, Described, IntoOwned, List, Map, Message, MessageBody, Multiple, Properties, Str,
-    Symbol, Value, encode_to_vec,
+    Array, Binary, DeliveryTag, Described, IntoOwned, List, Map, Message, MessageBody, Properties, Str, Symbol, Value,
+    encode_to_vec,
 };
 
 /// How deep values are nested.
@@ -170,7 +170,7 @@ impl<'a> Arbitrary<'a> for Mechanisms<'_> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let mut names = several(u, Symbol::arbitrary)?;
         names.push(u.arbitrary()?);
-        Ok(Self(Multiple(names)))
+        Ok(Self(names.into()))
     }
 }
 
@@ -178,7 +178,7 @@ impl<'a> Arbitrary<'a> for MessageBody {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(match u.int_in_range(0..=3)? {
             0 => Self::Empty,
-            1 => Self::Data(several(u, |u| u.arbitrary::<Vec<u8>>().map(Into::into))?),
+            1 => Self::Data(several(u, |u| u.arbitrary::<Vec<u8>>().map(Into::into))?.into()),
             2 => Self::Sequence(several(u, Unstructured::arbitrary)?),
             _ => Self::Value(u.arbitrary()?),
         })

@@ -8,6 +8,7 @@ use crate::constructor::{self as code, Width};
 use crate::limits::Budget;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, Reader, Value};
 
+pub(crate) use build::encode_array;
 pub use build::{ArrayElement, InvalidArray};
 
 /// The most elements that an array may claim when they occupy no octets at all.

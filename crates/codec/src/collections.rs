@@ -39,15 +39,25 @@ impl<'a> Body<'a> {
         Ok(Self { octets: Cow::Borrowed(inner.rest()), count, offset: inner.offset(), depth_left: inner.depth_left() })
     }
 
-    fn push(&mut self, element: &(impl Encode + ?Sized)) {
-        let octets = self.octets.to_mut();
-        if octets.capacity() == 0 {
-            // Most compounds that are built have a few short entries: one allocation instead of several.
-            octets.reserve(FIRST_CAPACITY);
+    /// Appends so many elements, which `write` encodes.
+    #[inline]
+    fn append(&mut self, count: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Cow::Borrowed(octets) = self.octets {
+            self.octets = Cow::Owned(Self::own(octets));
         }
-        element.encode(octets);
+        let octets = self.octets.to_mut();
+        write(octets);
         assert!(octets.len() <= MAX_OCTETS, "a compound value may have at most 2^31 octets");
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(count);
+    }
+
+    /// Copies what is borrowed.
+    #[inline(never)]
+    fn own(octets: &[u8]) -> Vec<u8> {
+        // Most compounds that are built have a few short entries: one allocation instead of several.
+        let mut owned = Vec::with_capacity(octets.len().saturating_add(FIRST_CAPACITY));
+        owned.extend_from_slice(octets);
+        owned
     }
 
     fn encode(&self, small: u8, wide: u8, out: &mut Vec<u8>) {
@@ -126,7 +136,7 @@ impl List<'_> {
     /// # Panics
     /// If the list grows beyond 2^31 octets.
     pub fn push(&mut self, value: &(impl Encode + ?Sized)) {
-        self.0.push(value);
+        self.0.append(1, |octets| value.encode(octets));
     }
 
     /// The same list with this value at its end.
@@ -177,9 +187,12 @@ impl Map<'_> {
     ///
     /// # Panics
     /// If the map grows beyond 2^31 octets.
+    #[inline]
     pub fn push(&mut self, key: &(impl Encode + ?Sized), value: &(impl Encode + ?Sized)) {
-        self.0.push(key);
-        self.0.push(value);
+        self.0.append(2, |octets| {
+            key.encode(octets);
+            value.encode(octets);
+        });
     }
 
     /// The same map with this entry at its end; an entry with the same key stays.

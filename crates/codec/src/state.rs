@@ -78,15 +78,15 @@ pub enum Outcome<'a> {
     /// §3.4.2
     Accepted,
     /// §3.4.3
-    Rejected(Rejected<'a>),
+    Rejected(Box<Rejected<'a>>),
     /// §3.4.4
     Released,
     /// §3.4.5
-    Modified(Modified<'a>),
+    Modified(Box<Modified<'a>>),
     /// §4.5.5
-    Declared(Declared),
+    Declared(Box<Declared>),
     /// An outcome that is not known here, kept as it came.
-    Other(Described<'a>),
+    Other(Box<Described<'a>>),
 }
 
 impl DeliveryState<'_> {
@@ -164,9 +164,9 @@ impl<'a> Outcome<'a> {
         Ok(Some(match code {
             Accepted::CODE => Accepted::decode_list(list, reader).map(|_| Self::Accepted)?,
             Released::CODE => Released::decode_list(list, reader).map(|_| Self::Released)?,
-            Rejected::CODE => Self::Rejected(Rejected::decode_list(list, reader)?),
-            Modified::CODE => Self::Modified(Modified::decode_list(list, reader)?),
-            Declared::CODE => Self::Declared(Declared::decode_list(list, reader)?),
+            Rejected::CODE => Self::Rejected(Box::new(Rejected::decode_list(list, reader)?)),
+            Modified::CODE => Self::Modified(Box::new(Modified::decode_list(list, reader)?)),
+            Declared::CODE => Self::Declared(Box::new(Declared::decode_list(list, reader)?)),
             _ => return Ok(None),
         }))
     }
@@ -185,7 +185,7 @@ impl<'a> Decode<'a> for Outcome<'a> {
                 *reader = ahead;
                 Ok(outcome)
             }
-            None => Described::decode_data(constructor, reader).map(Self::Other),
+            None => Ok(Self::Other(Box::new(Described::decode_data(constructor, reader)?))),
         }
     }
 }
@@ -194,11 +194,11 @@ impl<'a> From<Outcome<'a>> for DeliveryState<'a> {
     fn from(outcome: Outcome<'a>) -> Self {
         match outcome {
             Outcome::Accepted => Self::Accepted,
-            Outcome::Rejected(state) => Self::Rejected(Box::new(state)),
+            Outcome::Rejected(state) => Self::Rejected(state),
             Outcome::Released => Self::Released,
-            Outcome::Modified(state) => Self::Modified(Box::new(state)),
-            Outcome::Declared(state) => Self::Declared(Box::new(state)),
-            Outcome::Other(state) => Self::Other(Box::new(state)),
+            Outcome::Modified(state) => Self::Modified(state),
+            Outcome::Declared(state) => Self::Declared(state),
+            Outcome::Other(state) => Self::Other(state),
         }
     }
 }
@@ -254,11 +254,11 @@ impl IntoOwned for Outcome<'_> {
     fn into_owned(self) -> Outcome<'static> {
         match self {
             Self::Accepted => Outcome::Accepted,
-            Self::Rejected(state) => Outcome::Rejected(state.into_owned()),
+            Self::Rejected(state) => Outcome::Rejected(Box::new(state.into_owned())),
             Self::Released => Outcome::Released,
-            Self::Modified(state) => Outcome::Modified(state.into_owned()),
+            Self::Modified(state) => Outcome::Modified(Box::new(state.into_owned())),
             Self::Declared(state) => Outcome::Declared(state),
-            Self::Other(state) => Outcome::Other(state.into_owned()),
+            Self::Other(state) => Outcome::Other(Box::new(state.into_owned())),
         }
     }
 }

@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::codec::owned_already;
@@ -67,6 +68,25 @@ impl From<u64> for DeliveryTag {
     }
 }
 
+/// Shorter ones first, then by their octets: counters are in the order of their numbers.
+impl Ord for DeliveryTag {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mut order = self.len.cmp(&other.len);
+        for (ours, theirs) in self.words.iter().zip(&other.words) {
+            order = order.then_with(|| u64::from_be_bytes(*ours).cmp(&u64::from_be_bytes(*theirs)));
+        }
+        order
+    }
+}
+
+impl PartialOrd for DeliveryTag {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl core::hash::Hash for DeliveryTag {
     #[inline]
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
@@ -126,5 +146,14 @@ mod tests {
         let error = Reader::new(&encode_to_vec(octets.as_slice())).read::<DeliveryTag>().unwrap_err();
         assert_eq!(error.offset(), 2);
         assert_eq!(DeliveryTag::from(7).as_slice(), &[0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn counters_are_in_the_order_of_their_numbers() {
+        let tag = |octets: &[u8]| DeliveryTag::new(octets).unwrap();
+        let ascending =
+            [tag(b""), tag(b"\0"), tag(b"9"), tag(b"10"), tag(b"a0"), tag(&[7; 9]), tag(&[8; 9]), tag(&[0; 32])];
+        assert!(ascending.is_sorted_by(|one, other| one < other));
+        assert!((0..1000).map(DeliveryTag::from).is_sorted_by(|one, other| one < other));
     }
 }

@@ -18,8 +18,10 @@ pub(crate) const MAX_OCTETS: usize = 1 << 31;
 pub struct Str<'a>(Cow<'a, str>);
 
 /// An ASCII string of a symbolic domain, borrowed or owned. §1.6.21
+///
+/// It is checked when it is made, and kept as octets: whoever only compares symbols need not have them as text.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Symbol<'a>(Cow<'a, str>);
+pub struct Symbol<'a>(Cow<'a, [u8]>);
 
 /// A run of octets, borrowed or owned. §1.6.19
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +58,7 @@ impl<'a> Symbol<'a> {
     /// If `text` is not ASCII; in a constant that is a compile error.
     pub const fn from_static(text: &'static str) -> Symbol<'static> {
         assert!(text.is_ascii(), "a symbol may hold ASCII characters only");
-        Symbol(Cow::Borrowed(text))
+        Symbol::from_const(text)
     }
 
     /// A symbol made of `text`.
@@ -65,16 +67,23 @@ impl<'a> Symbol<'a> {
     /// If `text` is not ASCII.
     pub fn new(text: impl Into<Cow<'a, str>>) -> Result<Self, InvalidSymbol> {
         let text = text.into();
-        if text.is_ascii() && text.len() <= MAX_OCTETS { Ok(Self(text)) } else { Err(InvalidSymbol) }
+        if !text.is_ascii() || text.len() > MAX_OCTETS {
+            return Err(InvalidSymbol);
+        }
+        Ok(Self(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Never anything but ASCII; this is how octets become a text without unsafe code.
+        core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     pub(crate) const fn from_const(text: &'a str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self(Cow::Borrowed(text.as_bytes()))
     }
 }
 
@@ -133,35 +142,35 @@ impl<'a, const N: usize> From<&'a [u8; N]> for Binary<'a> {
 }
 
 macro_rules! text {
-    ($type:ident, $target:ty) => {
+    ($type:ident, $target:ty, $get:ident) => {
         impl Deref for $type<'_> {
             type Target = $target;
             fn deref(&self) -> &$target {
-                &self.0
+                self.$get()
             }
         }
 
         impl AsRef<$target> for $type<'_> {
             fn as_ref(&self) -> &$target {
-                &self.0
+                self.$get()
             }
         }
 
         impl fmt::Debug for $type<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(self.$get(), f)
             }
         }
 
         impl PartialEq<$target> for $type<'_> {
             fn eq(&self, other: &$target) -> bool {
-                &*self.0 == other
+                <_ as AsRef<[u8]>>::as_ref(&*self.0) == <_ as AsRef<[u8]>>::as_ref(other)
             }
         }
 
         impl PartialEq<&$target> for $type<'_> {
             fn eq(&self, other: &&$target) -> bool {
-                &*self.0 == *other
+                *self == **other
             }
         }
 
@@ -174,9 +183,9 @@ macro_rules! text {
     };
 }
 
-text!(Str, str);
-text!(Symbol, str);
-text!(Binary, [u8]);
+text!(Str, str, as_str);
+text!(Symbol, str, as_str);
+text!(Binary, [u8], as_slice);
 
 impl fmt::Display for Str<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +195,7 @@ impl fmt::Display for Str<'_> {
 
 impl fmt::Display for Symbol<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
     }
 }
 
@@ -263,13 +272,17 @@ impl<'a> Symbol<'a> {
         };
         match core::str::from_utf8(octets) {
             Ok(text) if text.is_ascii() => Ok(text),
-            _ => {
-                let start = reader.offset().saturating_sub(octets.len());
-                let at = octets.iter().position(|octet| !octet.is_ascii()).unwrap_or(0);
-                Err(DecodeError::new(DecodeErrorKind::InvalidSymbol, start.saturating_add(at)))
-            }
+            _ => Err(invalid_symbol(octets, reader.offset())),
         }
     }
+}
+
+/// An error about octets that are not ASCII and end at `end`.
+#[cold]
+fn invalid_symbol(octets: &[u8], end: usize) -> DecodeError {
+    let start = end.saturating_sub(octets.len());
+    let at = octets.iter().position(|octet| !octet.is_ascii()).unwrap_or(0);
+    DecodeError::new(DecodeErrorKind::InvalidSymbol, start.saturating_add(at))
 }
 
 /// Appends constructor, size and octets in the shorter of two forms.
@@ -294,7 +307,12 @@ fn variable_len(octets: &[u8]) -> usize {
 impl<'a> Decode<'a> for Symbol<'a> {
     #[inline]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Self::decode_text(constructor, reader).map(Self::from_const)
+        let octets = match constructor {
+            code::SYM8 => reader.variable(false)?,
+            code::SYM32 => reader.variable(true)?,
+            _ => return Err(reader.unexpected("symbol", constructor)),
+        };
+        if octets.is_ascii() { Ok(Self(Cow::Borrowed(octets))) } else { Err(invalid_symbol(octets, reader.offset())) }
     }
 }
 
@@ -344,12 +362,12 @@ impl Encode for Str<'_> {
 
 impl Encode for Symbol<'_> {
     fn encoded_len(&self) -> usize {
-        variable_len(self.0.as_bytes())
+        variable_len(&self.0)
     }
 
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_variable(code::SYM8, code::SYM32, self.0.as_bytes(), out);
+        encode_variable(code::SYM8, code::SYM32, &self.0, out);
     }
 }
 

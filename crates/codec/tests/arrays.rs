@@ -1,8 +1,8 @@
 //! Arrays built by an application: of every element kind, in the narrowest form that holds all elements.
 
 use amqp10_codec::{
-    Array, ArrayElement, Binary, Decimal32, Decimal64, Decimal128, Described, Descriptor, Encode, InvalidArray, List,
-    Map, Multiple, Reader, Str, Symbol, Timestamp, Uuid, Value, encode_to_vec,
+    Array, ArrayElement, Binary, Decimal32, Decimal64, Decimal128, Described, Descriptor, Encode, IntoOwned,
+    InvalidArray, List, Map, Multiple, Reader, Str, Symbol, Timestamp, Uuid, Value, encode_to_vec,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -109,6 +109,10 @@ fn the_narrowest_form_that_holds_all() {
     assert_eq!(written([-1_i64, 128]), [&b"\xe0\x12\x02\x81"[..], &[0xff; 8], &[0, 0, 0, 0, 0, 0, 0, 0x80]].concat());
     assert_eq!(written([List::new(), List::new()]), b"\xe0\x06\x02\xc0\x01\0\x01\0");
     assert_eq!(written([(), ()]), b"\xe0\x02\x02\x40");
+}
+
+#[test]
+fn the_forms_of_long_many_and_described_elements() {
     // 1.2.4-05
     let long = "x".repeat(300);
     assert_eq!(&written(["abc", &long])[..21], b"\xf0\0\0\x01\x3c\0\0\0\x02\xb1\0\0\0\x03abc\0\0\x01\x2c");
@@ -168,6 +172,54 @@ fn several_values_of_a_field() {
     assert_eq!(octets, written([1_u32, 300]));
     assert_eq!(Reader::sized(&octets).read(), Ok(ids));
     let mut out = Vec::new();
-    Multiple(vec!["one"]).encode(&mut out);
+    Multiple::one("one").encode(&mut out);
     assert_eq!(out, encode_to_vec("one"));
+}
+
+#[test]
+fn several_values_of_a_field_are_an_array_of_them() {
+    fn check<T: ArrayElement + Clone>(values: &[T]) {
+        let mut octets = vec![7];
+        values.iter().cloned().collect::<Multiple<T>>().encode(&mut octets);
+        let expected = Array::of(values.to_vec());
+        assert_eq!(octets, [&[7], &encode_to_vec(&expected)[..]].concat(), "{expected:?}");
+    }
+    check(&["a", "", "bc"].map(|text| Symbol::new(text).unwrap()));
+    check(&["a", &"b".repeat(256)].map(|text| Symbol::new(text).unwrap()));
+    check(&["a", &"b".repeat(200), &"c".repeat(200)]);
+    check(&[&[][..], &[0xa0, 0, 1]].map(Binary::from));
+    check(&["x"; 127]);
+    check(&["x"; 300]);
+    check(&[(), (), ()]);
+    check(&[true, true]);
+    check(&[true, false]);
+    check(&[0_u32, 1, 255]);
+    check(&[1_u32, 255]);
+    check(&[1_u32, 256]);
+    check(&[1_u64, 2]);
+    check(&[0_u8, 255]);
+    check(&[-1_i64, 127]);
+    check(&[-1_i64, 128]);
+    check(&[1.5_f64, -0.0]);
+    check(&[Uuid([1; 16]), Uuid([0xff; 16])]);
+    check(&[List::new(), List::from_iter([1_u8])]);
+    check(&[List::from_iter([1_u8]), List::from_iter(["x"])]);
+    check(&[Map::new(), Map::new().with("k", 1_u8)]);
+    check(&[Array::of([1_u8]), Array::of(["x"; 300])]);
+}
+
+#[test]
+fn none_one_and_several_values_of_a_field() {
+    for values in [vec![], vec![1_u32], vec![1, 2], vec![1, 2, 3]] {
+        let field = Multiple::from(values.clone());
+        assert_eq!(*field, *values);
+        assert_eq!(field, values.iter().copied().collect());
+        assert_eq!(field.clone().into_owned(), field);
+        assert_eq!((&field).into_iter().collect::<Vec<_>>(), values.iter().collect::<Vec<_>>());
+        assert_eq!(format!("{field:?}"), format!("Multiple({values:?})"));
+        assert_eq!(Reader::sized(&encode_to_vec(&Array::of(values.clone()))).read(), Ok(field.clone()));
+        assert_eq!(Vec::from(field), values);
+    }
+    assert_ne!(Multiple::one(1), Multiple::from(vec![1, 1]));
+    assert_ne!(Multiple::one(1), Multiple::default());
 }

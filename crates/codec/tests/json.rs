@@ -2,8 +2,8 @@
 
 use amqp10_codec::{
     Array, Binary, Decimal32, Decimal64, Decimal128, DecodeErrorKind, Described, Header, IntoOwned, List, MAX_DEPTH,
-    Map, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, Properties, Reader, SequenceNo,
-    Symbol, Timestamp, Uuid, Value, encode_to_vec, json,
+    Map, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, Multiple, Properties, Reader,
+    SequenceNo, Symbol, Timestamp, Uuid, Value, encode_to_vec, json,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -292,7 +292,7 @@ fn a_message_with_everything() {
             reply_to_group_id: Some("h".into()),
         }),
         application_properties: Some(Map::from_iter([("topic", "/a/b")])),
-        body: MessageBody::Data(vec![b"text"[..].into(), b"\xff"[..].into()]),
+        body: MessageBody::Data([&b"text"[..], b"\xff"].map(Into::into).into_iter().collect()),
         footer: Some(Map::from_iter([(symbol("x-opt-c"), Binary::from(&[0, 0xff]))])),
     };
     let text = json!({
@@ -314,8 +314,8 @@ fn a_message_with_everything() {
     let bodies = [
         (json!({}), MessageBody::Empty),
         (json!({"body": null, "header": null}), MessageBody::Empty),
-        (json!({"body": {"data": "x"}}), MessageBody::Data(vec![b"x"[..].into()])),
-        (json!({"body": {"data": []}}), MessageBody::Data(vec![])),
+        (json!({"body": {"data": "x"}}), MessageBody::Data(Multiple::one(b"x"[..].into()))),
+        (json!({"body": {"data": []}}), MessageBody::Data(Multiple::default())),
         (json!({"body": {"value": null}}), MessageBody::Value(Value::Null)),
         (json!({"body": {"sequence": [[1], []]}}), MessageBody::Sequence(vec![List::from_iter([1_i64]), List::new()])),
     ];
@@ -453,7 +453,7 @@ fn message() -> impl Strategy<Value = Message> {
     );
     let body = prop_oneof![
         Just(MessageBody::Empty),
-        vec(octets().prop_map(bytes::Bytes::from), 0..3).prop_map(MessageBody::Data),
+        vec(octets().prop_map(bytes::Bytes::from), 0..3).prop_map(|sections| MessageBody::Data(sections.into())),
         vec(vec(value(), 0..3).prop_map(List::from_iter), 0..3).prop_map(MessageBody::Sequence),
         value().prop_map(MessageBody::Value),
     ];

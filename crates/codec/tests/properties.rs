@@ -199,7 +199,7 @@ fn message() -> impl Strategy<Value = Message> {
     let properties = proptest::option::of(hash_map(".{0,20}", scalar(), 0..4));
     let octets = || vec(any::<u8>(), 0..300).prop_map(bytes::Bytes::from);
     let body = prop_oneof![
-        vec(octets(), 1..3).prop_map(MessageBody::Data),
+        vec(octets(), 1..3).prop_map(|sections| MessageBody::Data(sections.into())),
         vec(vec(value(), 0..4), 1..3).prop_map(|lists| {
             let list = |items: Vec<Written>| items.iter().map(|(value, _)| value).collect();
             MessageBody::Sequence(lists.into_iter().map(list).collect())

@@ -119,11 +119,11 @@ fn delivery_states_of_transactions() {
     assert_eq!(state(b"\0\x53\x33\xc0\x04\x01\xa0\x01\x01"), Ok(DeliveryState::Declared(declared.into())));
     let outcomes = [
         (&b"\0\x53\x24\x45"[..], Outcome::Accepted),
-        (b"\0\x53\x25\x45", Outcome::Rejected(Rejected::default())),
+        (b"\0\x53\x25\x45", Outcome::Rejected(Box::default())),
         (b"\0\x53\x26\x45", Outcome::Released),
         (b"\0\x53\x27\x45", Outcome::Modified(Default::default())),
-        (b"\0\x53\x33\xc0\x04\x01\xa0\x01\x01", Outcome::Declared(declared)),
-        (b"\0\xa3\x03x:y\x45", Outcome::Other(Described::new(&Symbol::from_static("x:y"), &List::new()))),
+        (b"\0\x53\x33\xc0\x04\x01\xa0\x01\x01", Outcome::Declared(Box::new(declared))),
+        (b"\0\xa3\x03x:y\x45", Outcome::Other(Box::new(Described::new(&Symbol::from_static("x:y"), &List::new())))),
     ];
     for (octets, outcome) in outcomes {
         assert_eq!(read(octets).as_ref(), Ok(&outcome));
@@ -196,6 +196,7 @@ fn bodies_of_messages_to_a_coordinator() {
 
 #[test]
 fn lifetime_policies() {
+    // 3.5.9-02
     let policies = [
         (LifetimePolicy::DeleteOnClose, 0x2b, "amqp:delete-on-close:list"),
         (LifetimePolicy::DeleteOnNoLinks, 0x2c, "amqp:delete-on-no-links:list"),

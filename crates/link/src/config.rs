@@ -87,7 +87,15 @@ pub struct SessionConfig {
     /// The highest handle the peer may use. Default: 255.
     pub handle_max: Handle,
     /// Octets held by the links of the session above which the window is renewed only as they are taken. Default: 8 MiB.
+    ///
+    /// What has come of a delivery that is not whole counts only on a link that is streamed, for elsewhere nobody could take it
+    /// before the rest is here; [`partial_buffer`](Self::partial_buffer) bounds it. So a session never holds more than the two buffers
+    /// and one window of the largest frames: `incoming_window` × [`max_frame_size`](Config::max_frame_size). A link is streamed
+    /// from the first call of [`Receiver::partial`](crate::Receiver::partial) on.
     pub session_buffer: usize,
+    /// Octets of deliveries that are not whole, on links that are not streamed, above which a link that brings more is detached.
+    /// Default: 128 MiB.
+    pub partial_buffer: usize,
     /// Properties of the session.
     pub properties: Option<Fields<'static>>,
 }
@@ -100,6 +108,7 @@ impl Default for SessionConfig {
             next_outgoing_id: TransferNumber(0),
             handle_max: Handle(255),
             session_buffer: 8 << 20,
+            partial_buffer: 128 << 20,
             properties: None,
         }
     }

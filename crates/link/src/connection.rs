@@ -12,6 +12,7 @@ use crate::session::Session;
 use crate::slots::{Key, LinkId, SessionId, Slots};
 use crate::state::{ConnectionState, LinkState, SessionState, Stage};
 use crate::timer::{Timer, Timers};
+use crate::trace::Trace;
 use crate::{Config, HeartbeatPace, LinkConfig, SessionConfig};
 
 /// One AMQP connection with its sessions and links, as a machine without I/O and without a clock.
@@ -50,6 +51,8 @@ pub struct Connection {
     pub(crate) now: Instant,
     /// Whose turn it is to send transfers.
     pub(crate) turn: u32,
+    /// Who is told of frames.
+    pub(crate) trace: Option<Trace>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +125,7 @@ impl Connection {
             end_told: false,
             now,
             turn: 0,
+            trace: None,
         }
     }
 

@@ -40,28 +40,32 @@ pub struct Delivery {
 }
 
 /// The octets of a delivery, in the slices in which they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Payload {
     first: Bytes,
-    more: Vec<Bytes>,
+    #[expect(clippy::box_collection, reason = "nearly every delivery comes in one slice, and is moved about")]
+    more: Option<Box<Vec<Bytes>>>,
 }
 
 impl Payload {
     pub(crate) fn new(first: Bytes) -> Self {
-        Self { first, more: Vec::new() }
+        Self { first, more: None }
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
         if self.first.is_empty() {
             self.first = octets;
         } else if !octets.is_empty() {
-            self.more.push(octets);
+            self.more.get_or_insert_default().push(octets);
         }
     }
 
     /// How many octets there are.
     pub fn len(&self) -> usize {
-        self.more.iter().fold(self.first.len(), |sum, part| sum.saturating_add(part.len()))
+        match &self.more {
+            None => self.first.len(),
+            Some(more) => more.iter().fold(self.first.len(), |sum, part| sum.saturating_add(part.len())),
+        }
     }
 
     /// Whether there are no octets.
@@ -71,12 +75,12 @@ impl Payload {
 
     /// The slices, in order.
     pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.first).chain(&self.more)
+        std::iter::once(&self.first).chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
     /// The octets in one slice; copies them if they came in several.
     pub fn into_bytes(self) -> Bytes {
-        if self.more.is_empty() {
+        if self.more.is_none() {
             return self.first;
         }
         let mut joined = BytesMut::with_capacity(self.len());
@@ -91,7 +95,6 @@ impl Payload {
 #[derive(Debug)]
 pub struct Partial<'a> {
     pub(crate) incoming: &'a mut Incoming,
-    pub(crate) link: Key,
     /// What the link holds.
     pub(crate) held: &'a mut usize,
     pub(crate) session: Option<&'a mut Session>,
@@ -100,18 +103,18 @@ pub struct Partial<'a> {
 impl Partial<'_> {
     /// Its name.
     pub fn key(&self) -> DeliveryKey {
-        DeliveryKey { link: self.link, delivery: self.incoming.key }
+        self.incoming.head.key
     }
 
     /// Its tag. §2.6.12
     pub fn tag(&self) -> DeliveryTag {
-        self.incoming.tag
+        self.incoming.head.tag
     }
 
     /// Takes what has arrived since the last call; it will not be part of the whole delivery any more.
     pub fn take(&mut self) -> Payload {
         self.incoming.told = false;
-        let payload = std::mem::replace(&mut self.incoming.payload, Payload::new(Bytes::new()));
+        let payload = std::mem::take(&mut self.incoming.payload);
         *self.held = self.held.saturating_sub(payload.len());
         if let Some(session) = self.session.as_deref_mut() {
             session.release_octets(payload.len());
@@ -120,14 +123,20 @@ impl Partial<'_> {
     }
 }
 
-/// A delivery whose transfers are still coming in.
+/// What the first transfer of a delivery says.
 #[derive(Debug)]
-pub(crate) struct Incoming {
-    pub(crate) key: Key,
+pub(crate) struct Head {
+    pub(crate) key: DeliveryKey,
     pub(crate) id: DeliveryNumber,
     pub(crate) tag: DeliveryTag,
     pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+}
+
+/// A delivery whose transfers are still coming in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) head: Head,
     pub(crate) payload: Payload,
     /// All octets that came, taken ones included.
     pub(crate) octets: u64,

@@ -116,15 +116,16 @@ impl Connection {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let held = match &mut link.end {
-            crate::link::End::Receiver(receiver) => receiver.clear(),
+        let (held, unfinished) = match &mut link.end {
+            crate::link::End::Receiver(receiver) => (receiver.clear(), std::mem::take(&mut receiver.unfinished)),
             crate::link::End::Sender(sender) => {
                 sender.queue.clear();
-                0
+                (0, 0)
             }
         };
         let told = std::mem::replace(&mut link.told, true) || link.abandoned;
         if let Some(session) = self.sessions.get_mut(link.session) {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
             session.release_octets(held);
             session.incoming.remove_link(key);
             session.outgoing.remove_link(key);

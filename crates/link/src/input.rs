@@ -49,7 +49,11 @@ impl Connection {
             self.restart_silence();
         }
         if whole > 0 {
-            self.handle_frames(input.split_to(whole).freeze());
+            let frames = input.split_to(whole).freeze();
+            if let Some(trace) = &mut self.trace {
+                trace.received(&frames);
+            }
+            self.handle_frames(frames);
         }
         if self.state.is_over() {
             input.clear();

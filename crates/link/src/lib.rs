@@ -23,6 +23,7 @@ mod link;
 mod output;
 mod receive;
 mod receiver;
+mod redirect;
 mod send;
 mod sender;
 mod session;
@@ -30,6 +31,8 @@ mod slots;
 mod state;
 mod tags;
 mod timer;
+mod trace;
+mod unsettled;
 mod violation;
 
 pub use config::{Config, CreditMode, HeartbeatPace, LinkConfig, Replenish, SessionConfig};
@@ -38,6 +41,8 @@ pub use deliveries::{Delivery, DeliveryKey, Partial, Payload, Terminus, Unsettle
 pub use event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 pub use output::Output;
 pub use receiver::{Receiver, SettleError};
+pub use redirect::Redirect;
 pub use sender::{DeliveryStart, Outcome, SendError, Sender};
 pub use slots::{LinkId, SessionId};
+pub use trace::{Direction, TracedFrame};
 pub use violation::{Scope, Violation};

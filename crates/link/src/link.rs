@@ -6,13 +6,13 @@ use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
     SenderSettleMode, SequenceNo, Str,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
-use crate::slots::{Key, Slots};
+use crate::slots::Key;
 use crate::state::LinkState;
-use crate::tags::Tags;
+use crate::unsettled::{Tagged, Unsettled};
 use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
 
 #[derive(Debug)]
@@ -51,15 +51,20 @@ pub(crate) struct ReceiverEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) link_buffer: usize,
     pub(crate) incoming: Option<Incoming>,
+    /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
+    pub(crate) joined: BytesMut,
     pub(crate) ready: VecDeque<Delivery>,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
     pub(crate) held: usize,
-    /// How many messages wait at the sender, as it last said.
+    /// Those among them that belong to a delivery in progress, unless the link is streamed.
+    pub(crate) unfinished: usize,
+    /// Deliveries are taken as they arrive.
+    pub(crate) streamed: bool,
+    /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
-    pub(crate) unsettled: Slots<UnsettledIn>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledIn>,
 }
 
 /// A delivery that came in and is unsettled.
@@ -94,8 +99,7 @@ pub(crate) struct SenderEnd {
     /// Whether the link stands in its session's queue of senders.
     pub(crate) queued: bool,
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
-    pub(crate) unsettled: Slots<UnsettledOut>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledOut>,
     pub(crate) next_tag: u64,
     outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
@@ -111,6 +115,18 @@ pub(crate) struct UnsettledOut {
     pub(crate) settled: bool,
     /// The number of its outcome that was told last.
     told: Option<u64>,
+}
+
+impl Tagged for UnsettledIn {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
+}
+
+impl Tagged for UnsettledOut {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
 }
 
 impl UnsettledOut {
@@ -129,7 +145,9 @@ pub(crate) struct Outgoing {
     /// Its id, once the first transfer has left.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) next: Bytes,
-    pub(crate) more: VecDeque<Bytes>,
+    /// What comes behind `next`.
+    #[expect(clippy::box_collection, reason = "nearly every delivery is written at once, and is moved about")]
+    pub(crate) more: Option<Box<VecDeque<Bytes>>>,
     /// All octets written so far, those that left included.
     pub(crate) octets: u64,
     pub(crate) finished: bool,
@@ -142,13 +160,27 @@ impl Outgoing {
         self.finished || self.aborted || !self.next.is_empty()
     }
 
-    /// Takes at most `room` octets from the front.
-    pub(crate) fn take(&mut self, room: usize) -> Bytes {
-        let part = if self.next.len() > room { self.next.split_to(room) } else { std::mem::take(&mut self.next) };
-        if self.next.is_empty() {
-            self.next = self.more.pop_front().unwrap_or_default();
+    /// How many octets wait, counted up to `limit`.
+    #[inline]
+    pub(crate) fn waiting(&self, limit: usize) -> usize {
+        let mut octets = self.next.len();
+        for part in self.more.iter().flat_map(|more| more.iter()) {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(part.len());
         }
-        part
+        octets.min(limit)
+    }
+
+    /// Takes at most `room` octets from the front, all of one part.
+    #[inline]
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
+        if self.next.len() > room {
+            return self.next.split_to(room);
+        }
+        let next = self.more.as_mut().and_then(|more| more.pop_front()).unwrap_or_default();
+        std::mem::replace(&mut self.next, next)
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
@@ -156,7 +188,7 @@ impl Outgoing {
         if self.next.is_empty() {
             self.next = octets;
         } else if !octets.is_empty() {
-            self.more.push_back(octets);
+            self.more.get_or_insert_default().push_back(octets);
         }
     }
 }
@@ -317,22 +349,23 @@ impl ReceiverEnd {
             max_message_size: config.max_message_size.filter(|size| *size > 0),
             link_buffer: config.link_buffer,
             incoming: None,
+            joined: BytesMut::new(),
             ready: VecDeque::new(),
             ready_told: false,
             held: 0,
+            unfinished: 0,
+            streamed: false,
             available: None,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
         };
         for delivery in terminus.unsettled {
-            let key = end.unsettled.insert(UnsettledIn {
+            end.unsettled.insert(UnsettledIn {
                 id: None,
                 tag: delivery.tag,
                 state: delivery.state.map(Box::new),
                 mode: config.rcv_settle_mode,
                 complete: true,
             });
-            end.tags.insert(delivery.tag, key);
         }
         end
     }
@@ -343,17 +376,15 @@ impl ReceiverEnd {
         self.credit.due(self.held < self.link_buffer).is_some()
     }
 
-    /// Forgets a settled delivery and returns the id it had.
-    #[inline]
-    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledIn> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
-        Some(delivery)
+    /// What came of the delivery in progress in small pieces since the last large one.
+    pub(crate) fn take_joined(&mut self) -> Bytes {
+        std::mem::take(&mut self.joined).freeze()
     }
 
     /// Throws away everything that nobody can take any more, and returns how many octets that were.
     pub(crate) fn clear(&mut self) -> usize {
         self.incoming = None;
+        self.joined = BytesMut::new();
         self.ready.clear();
         std::mem::take(&mut self.held)
     }
@@ -372,16 +403,14 @@ impl SenderEnd {
             queue: VecDeque::new(),
             waiting: 0,
             queued: false,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
             next_tag: 0,
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
             outcomes_told: false,
         };
         for delivery in terminus.unsettled {
-            let key = end.unsettled.insert(UnsettledOut::new(delivery.tag, false));
-            end.tags.insert(delivery.tag, key);
+            end.unsettled.insert(UnsettledOut::new(delivery.tag, false));
         }
         end
     }
@@ -396,13 +425,6 @@ impl SenderEnd {
         self.delivery_count = self.delivery_count.plus(self.credit);
         (self.credit, self.drained) = (0, false);
         true
-    }
-
-    /// Forgets a delivery that is settled, or has left settled.
-    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
-        Some(delivery)
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
@@ -440,7 +462,7 @@ impl SenderEnd {
             let octets = number.to_be_bytes();
             let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
             let tag = DeliveryTag::new(octets.get(zeros..).unwrap_or(&octets)).unwrap_or_else(|_| number.into());
-            if !self.tags.contains_key(&tag) {
+            if !self.unsettled.has(&tag) {
                 return tag;
             }
         }

@@ -53,6 +53,7 @@ impl Receiver<'_> {
 
     /// Takes the next whole delivery; room for another is made if credit is replenished as deliveries are taken, or if it came
     /// settled.
+    #[inline]
     pub fn next_delivery(&mut self) -> Option<Delivery> {
         let delivery = self.hand_over()?;
         self.taken(1, delivery.payload.len());
@@ -78,14 +79,15 @@ impl Receiver<'_> {
             return;
         };
         let octets = octets.min(end.held);
+        let was_full = end.held >= end.link_buffer;
         end.held = end.held.saturating_sub(octets);
-        for _ in 0..deliveries {
-            end.credit.make_room(Replenish::Taken);
-        }
+        let room = end.credit.make_room(Replenish::Taken, deliveries);
         if let Some(session) = self.session.as_deref_mut() {
             session.release_octets(octets);
         }
-        self.touch();
+        if room || was_full {
+            self.touch();
+        }
     }
 
     /// A pre-settled delivery that was taken also counts as settled.
@@ -93,18 +95,26 @@ impl Receiver<'_> {
         let Some(end) = self.link.receiver() else {
             return;
         };
-        for _ in 0..deliveries {
-            end.credit.make_room(Replenish::Settled);
+        if end.credit.make_room(Replenish::Settled, deliveries) {
+            self.touch();
         }
-        self.touch();
     }
 
     /// The delivery that is still arriving.
+    ///
+    /// From the first call on the link counts as streamed, also if nothing is arriving: what comes is expected to be taken as it comes,
+    /// and the peer is held back while it is not. See [`SessionConfig::session_buffer`](crate::SessionConfig::session_buffer).
     pub fn partial(&mut self) -> Option<Partial<'_>> {
-        let key = self.key;
         let end = self.link.receiver()?;
+        end.streamed = true;
+        let unfinished = std::mem::take(&mut end.unfinished);
+        if let Some(session) = self.session.as_deref_mut() {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
+        }
+        let joined = end.take_joined();
         let incoming = end.incoming.as_mut()?;
-        Some(Partial { incoming, link: key, held: &mut end.held, session: self.session.as_deref_mut() })
+        incoming.payload.push(joined);
+        Some(Partial { incoming, held: &mut end.held, session: self.session.as_deref_mut() })
     }
 
     /// Grants exactly `credit` more deliveries, counted from those that have arrived; automatic credit stops. §2.6.7
@@ -147,7 +157,7 @@ impl Receiver<'_> {
         self.end().map_or(0, |end| end.credit.left())
     }
 
-    /// How many messages wait at the peer, as it last said. §2.6.7
+    /// How many messages wait at the peer: what it last said, less what has come since. §2.6.7
     pub fn available(&mut self) -> Option<u32> {
         self.end().and_then(|end| end.available)
     }
@@ -189,10 +199,11 @@ impl Receiver<'_> {
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
         if settles_now {
             session.settle(Role::Receiver, id, true, Some(state));
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             session.incoming.remove(id);
-            end.credit.make_room(Replenish::Settled);
-            self.touch();
+            if end.credit.make_room(Replenish::Settled, 1) {
+                self.touch();
+            }
         } else {
             session.settle(Role::Receiver, id, false, Some(state.clone()));
             delivery.state = Some(Box::new(state));

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::fmt;
 
 use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, MessageFormat, Role, SenderSettleMode};
@@ -83,11 +82,31 @@ impl Sender<'_> {
         self.link.sender().map_or(0, |end| end.credit.saturating_sub(end.waiting))
     }
 
+    /// Sends a whole delivery: [`begin_delivery`](Self::begin_delivery), [`write`](Self::write) and [`finish`](Self::finish) at
+    /// once. It leaves as credit, window and frame size permit.
+    ///
+    /// # Errors
+    /// As those have; then nothing is sent.
+    pub fn deliver(&mut self, start: DeliveryStart, payload: Bytes) -> Result<DeliveryKey, SendError> {
+        let limit = self.link.sender().and_then(|end| end.max_message_size);
+        if limit.is_some_and(|limit| payload.len() as u64 > limit) {
+            return Err(SendError::MessageTooLarge);
+        }
+        let key = self.enqueue(start, payload, true)?;
+        self.queue();
+        Ok(key)
+    }
+
     /// Begins a delivery; [`write`](Self::write) and [`finish`](Self::finish) complete it.
     ///
     /// # Errors
     /// When there is no credit for it, its tag is in use, or the link is not attached.
     pub fn begin_delivery(&mut self, start: DeliveryStart) -> Result<DeliveryKey, SendError> {
+        self.enqueue(start, Bytes::new(), false)
+    }
+
+    #[inline]
+    fn enqueue(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
         if !self.link.state.is_attached() || self.session.is_none() {
             return Err(SendError::Detached);
         }
@@ -103,11 +122,7 @@ impl Sender<'_> {
             return Err(SendError::NoCredit);
         }
         let tag = start.tag.unwrap_or_else(|| end.fresh_tag());
-        if end.tags.contains_key(&tag) {
-            return Err(SendError::DuplicateTag);
-        }
-        let key = end.unsettled.insert(UnsettledOut::new(tag, settled));
-        end.tags.insert(tag, key);
+        let key = end.unsettled.insert(UnsettledOut::new(tag, settled)).ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
         end.queue.push_back(Outgoing {
             key,
@@ -115,10 +130,10 @@ impl Sender<'_> {
             message_format: start.message_format,
             settled,
             id: None,
-            next: Bytes::new(),
-            more: VecDeque::new(),
-            octets: 0,
-            finished: false,
+            octets: payload.len() as u64,
+            next: payload,
+            more: None,
+            finished,
             aborted: false,
         });
         Ok(DeliveryKey { link: self.key, delivery: key })
@@ -173,7 +188,7 @@ impl Sender<'_> {
             // Nothing of it has left, so the peer need not know.
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             // It may have stood in the way of others.
             self.queue();
         }
@@ -199,7 +214,7 @@ impl Sender<'_> {
         let (Some(id), Some(session), true) = (id, self.session.as_deref_mut(), attached) else {
             return Err(SettleError::Detached);
         };
-        end.forget(key.delivery);
+        end.unsettled.remove(key.delivery);
         session.outgoing.remove(id);
         session.settle(Role::Sender, id, true, state);
         Ok(())

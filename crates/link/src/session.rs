@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) next_incoming_delivery: Option<DeliveryNumber>,
     /// Octets that links of this session hold.
     pub(crate) held: usize,
+    /// Those among them that nobody can take yet.
+    pub(crate) unfinished: usize,
 
     /// Links by our handle.
     pub(crate) handles: Vec<Option<Key>>,
@@ -95,6 +97,7 @@ impl Session {
             next_delivery_id: DeliveryNumber(config.next_outgoing_id.0),
             next_incoming_delivery: None,
             held: 0,
+            unfinished: 0,
             handles: Vec::new(),
             remote_handles: RemoteHandles::default(),
             incoming: Ledger::default(),
@@ -130,7 +133,7 @@ impl Session {
     /// A flow that tells the state of the session. Renews the window as far as what is held permits.
     pub(crate) fn flow(&mut self) -> Flow<'static> {
         self.flow_due = false;
-        if self.held < self.config.session_buffer {
+        if self.has_room() {
             self.incoming_left = self.config.incoming_window;
         }
         Flow {
@@ -166,22 +169,25 @@ impl Session {
         };
         self.incoming_left = left;
         self.next_incoming_id = self.next_incoming_id.map(TransferNumber::next);
-        self.renew_window();
         true
     }
 
-    /// Asks for a flow if half of the window is used up and there is room for more.
+    /// Whether a flow is to be sent for the session itself: it was asked for, or half of the window is used up and there is room.
+    pub(crate) fn wants_flow(&self) -> bool {
+        let window = self.config.incoming_window;
+        self.flow_due || (self.incoming_left < window && self.incoming_left <= window / 2 && self.has_room())
+    }
+
+    /// Whether more may come before something is taken. What nobody can take yet must not keep away the rest of it.
     #[inline]
-    pub(crate) fn renew_window(&mut self) {
-        let half = self.config.incoming_window / 2;
-        self.flow_due |= self.incoming_left <= half && self.held < self.config.session_buffer;
+    fn has_room(&self) -> bool {
+        self.held.saturating_sub(self.unfinished) < self.config.session_buffer
     }
 
     /// Octets that were held have been taken or thrown away.
     #[inline]
     pub(crate) fn release_octets(&mut self, octets: usize) {
         self.held = self.held.saturating_sub(octets);
-        self.renew_window();
     }
 
     /// Queues a settlement, merged with the one before if they belong together.

@@ -37,6 +37,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    #[inline(always)]
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len = self.len.saturating_add(1);
         if let Some(slot) = self.free
@@ -52,6 +53,7 @@ impl<T> Slots<T> {
         Key { slot, generation: 0 }
     }
 
+    #[inline(always)]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.slots.get_mut(key.slot as usize)?;
         if !matches!(place, Slot::Full(generation, _) if *generation == key.generation) {

@@ -79,6 +79,8 @@ pub enum Violation {
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
     EmptyTransfers,
+    /// More octets of deliveries that are not whole than their session may hold.
+    PartialBuffer,
 }
 
 impl Violation {
@@ -109,7 +111,7 @@ impl Violation {
             Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames | Self::EmptyTransfers | Self::PartialBuffer => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -145,7 +147,8 @@ impl Violation {
             | Self::DeliveryId
             | Self::DuplicateTag
             | Self::MessageSizeExceeded
-            | Self::EmptyTransfers => Scope::Link,
+            | Self::EmptyTransfers
+            | Self::PartialBuffer => Scope::Link,
         }
     }
 
@@ -200,8 +203,77 @@ impl fmt::Display for Violation {
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
+            Self::PartialBuffer => {
+                f.write_str("more deliveries have begun to arrive than there is room for until they are whole")
+            }
         }
     }
 }
 
 impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests {
+    use amqp10_codec::{FrameHeader, Reader};
+
+    use super::*;
+
+    /// Every rule with its scope and condition.
+    fn table() -> Vec<(Violation, Scope, &'static str)> {
+        use Scope::{Connection, Link, Session};
+        use Violation as V;
+        let framing = FrameHeader::parse([0; 8], 512).unwrap_err();
+        let decode = Reader::sized(&[]).skip().unwrap_err();
+        vec![
+            (V::ProtocolHeader, Connection, "amqp:connection:framing-error"),
+            (V::Framing(framing), Connection, "amqp:connection:framing-error"),
+            (V::Decode(decode), Connection, "amqp:decode-error"),
+            (V::SaslFrame, Connection, "amqp:connection:framing-error"),
+            (V::ConnectionState("begin"), Connection, "amqp:illegal-state"),
+            (V::OpenChannel, Connection, "amqp:not-allowed"),
+            (V::EarlyFrames, Connection, "amqp:resource-limit-exceeded"),
+            (V::MaxFrameSize, Connection, "amqp:invalid-field"),
+            (V::IdleTimeOut, Connection, "amqp:not-allowed"),
+            (V::ChannelMax, Connection, "amqp:connection:framing-error"),
+            (V::UnmappedChannel("flow"), Connection, "amqp:not-allowed"),
+            (V::ChannelInUse, Connection, "amqp:not-allowed"),
+            (V::UnknownRemoteChannel, Connection, "amqp:not-found"),
+            (V::HandleMax, Connection, "amqp:connection:framing-error"),
+            (V::SessionState("flow"), Session, "amqp:illegal-state"),
+            (V::WindowViolation, Session, "amqp:session:window-violation"),
+            (V::NextIncomingId, Session, "amqp:invalid-field"),
+            (V::FlowWithoutHandle, Session, "amqp:invalid-field"),
+            (V::HandleInUse, Session, "amqp:session:handle-in-use"),
+            (V::UnattachedHandle("flow"), Session, "amqp:session:unattached-handle"),
+            (V::InitialDeliveryCount, Session, "amqp:invalid-field"),
+            (V::TransferFromReceiver, Session, "amqp:not-allowed"),
+            (V::DispositionRange, Session, "amqp:invalid-field"),
+            (V::TransferLimitExceeded, Link, "amqp:link:transfer-limit-exceeded"),
+            (V::MissingOnFirstTransfer("delivery-id"), Link, "amqp:invalid-field"),
+            (V::ChangedInDelivery("delivery-id"), Link, "amqp:invalid-field"),
+            (V::DeliveryId, Link, "amqp:invalid-field"),
+            (V::DuplicateTag, Link, "amqp:invalid-field"),
+            (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
+            (V::EmptyTransfers, Link, "amqp:resource-limit-exceeded"),
+            (V::PartialBuffer, Link, "amqp:resource-limit-exceeded"),
+        ]
+    }
+
+    #[test]
+    fn every_rule_has_one_condition_at_one_scope() {
+        // 2.8.15-04, 2.8.15-06, 2.8.15-12, 2.8.16-02, 2.8.17-04
+        let mut names = Vec::new();
+        for (violation, scope, condition) in table() {
+            assert_eq!((violation.scope(), violation.condition().as_str()), (scope, condition), "{violation:?}");
+            let error = violation.to_error();
+            assert_eq!(error.condition, violation.condition());
+            assert!(error.description.is_some_and(|text| !text.is_empty()), "{violation:?}");
+            names.push(format!("{violation:?}").split(['(', ' ']).next().unwrap().to_owned());
+        }
+        let (_, source) = include_str!("violation.rs").split_once("pub enum Violation {").unwrap();
+        let (variants, _) = source.split_once("\n}").unwrap();
+        let variants = variants.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.is_empty());
+        let variants: Vec<_> = variants.map(|line| line.split(['(', ',']).next().unwrap()).collect();
+        assert_eq!(names, variants, "the table is whole, in the order of the enum");
+    }
+}

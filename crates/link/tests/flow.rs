@@ -36,6 +36,7 @@ fn told(scene: &mut Scene) -> Vec<LinkEvent> {
 
 #[test]
 fn h20_a_sender_without_credit_starts_nothing() {
+    // 2.6.7-05, 2.6.7-06, 2.6.7-07, 2.6.7-21
     let mut scene = Scene::new(Wire::Octets);
     let c = scene.c;
     assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit));
@@ -58,6 +59,7 @@ fn h20_a_sender_without_credit_starts_nothing() {
 
 #[test]
 fn h20_credit_lowered_below_what_was_sent() {
+    // 2.6.7-10
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let c = scene.c;
@@ -80,6 +82,7 @@ fn h20_credit_lowered_below_what_was_sent() {
 
 #[test]
 fn h20_credit_lowered_below_what_waits_to_be_sent() {
+    // 2.6.7-08
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 10));
@@ -125,6 +128,7 @@ fn used_up(count: u32) -> Flow<'static> {
 
 #[test]
 fn h20_a_receiver_drains_an_empty_link() {
+    // 2.6.7-20
     let mut scene = five();
     let a = scene.a;
     scene.peer.engine.receiver(a).unwrap().drain();
@@ -144,6 +148,7 @@ fn h20_a_receiver_drains_an_empty_link() {
 
 #[test]
 fn h20_a_receiver_drains_what_is_in_flight() {
+    // 2.6.8-02
     let mut scene = five();
     let a = scene.a;
     scene.peer.engine.receiver(a).unwrap().drain();
@@ -175,6 +180,7 @@ fn h20_a_flow_that_crosses_the_drain_does_not_end_it() {
 
 #[test]
 fn h20_two_engines_drain_each_other() {
+    // 2.6.7-18
     for wire in WIRES {
         for queued in [0, 3, 10, 12] {
             let mut pair = Pair::plain();
@@ -213,6 +219,7 @@ fn h20_two_engines_drain_each_other() {
 
 #[test]
 fn h15_echo_in_a_flood_is_answered_once() {
+    // 2.7.4-18, 2.7.4-19, 2.7.4-20, 2.7.4-21
     let mut scene = Scene::new(Wire::Whole);
     let mut flood = Vec::new();
     for n in 0..3_000 {
@@ -264,6 +271,7 @@ fn h16_credit_across_the_wrap_of_delivery_count() {
 
 #[test]
 fn a_delivery_that_is_aborted_half_way() {
+    // 2.6.14-04, 2.7.5-21, 2.7.5-38
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 5));
@@ -284,6 +292,7 @@ fn a_delivery_that_is_aborted_half_way() {
 
 #[test]
 fn an_outcome_that_the_sender_settles() {
+    // 2.6.12-07
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 5));
@@ -331,6 +340,7 @@ fn a_delivery_behind_one_that_was_given_up() {
 
 #[test]
 fn h20_credit_granted_before_our_attach() {
+    // 2.6.7-23
     for wire in WIRES {
         for (flows, expected) in [
             (vec![Flow { delivery_count: None, ..credit(8, 0, 3) }], vec![LinkEvent::Attached, LinkEvent::Sendable]),
@@ -375,6 +385,7 @@ fn h20_echo_asked_for_before_our_attach() {
 
 #[test]
 fn h20_drain_on_an_empty_link() {
+    // 2.6.7-16, 2.6.7-17, 2.7.4-12, 2.7.4-17
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let c = scene.c;
@@ -405,6 +416,7 @@ fn h20_drain_on_an_empty_link() {
 
 #[test]
 fn h20_drain_that_messages_use_up() {
+    // 2.6.7-19
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &draining(credit(7, 0, 2)));
@@ -497,6 +509,7 @@ fn h20_automatic_credit_comes_back_after_drain() {
 
 #[test]
 fn h20_a_sender_that_gives_credit_back_by_itself() {
+    // 2.6.7-25, 2.7.4-15
     let mut scene = Scene::new(Wire::Whole);
     let a = scene.a;
     scene.peer.send(10, &credit(5, 4, 6));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use amqp10_codec::{
-    Binary, Header, IntoOwned, Map, Message, MessageBody, MessageId, Milliseconds, Properties, Reader, SequenceNo, Str,
-    Symbol, Timestamp, Uuid, Value,
+    Binary, Header, IntoOwned, Map, Message, MessageBody, MessageId, Milliseconds, Multiple, Properties, Reader,
+    SequenceNo, Str, Symbol, Timestamp, Uuid, Value,
 };
 use fastrand::Rng;
 use serde_json::{Value as Json, json};
@@ -338,7 +338,7 @@ pub(super) fn message(generator: &mut Generator<'_>) -> Message {
         }),
         application_properties: g.option(Generator::application_properties),
         body: match g.rng.u32(..3) {
-            0 => MessageBody::Data(vec![g.binary().to_vec().into()]),
+            0 => MessageBody::Data(Multiple::one(g.binary().to_vec().into())),
             1 => MessageBody::Sequence(vec![(0..g.rng.usize(..4)).map(|_| g.our_value(None)).collect()]),
             _ => match g.our_value(None) {
                 Value::Null => MessageBody::Value(Value::Boolean(true)),

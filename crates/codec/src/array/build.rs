@@ -108,6 +108,43 @@ impl Array<'_> {
     }
 }
 
+/// Appends an array of these values: straight away if its narrowest constructor holds them all and its size takes one octet.
+///
+/// # Panics
+/// As [`Array::of`].
+#[inline]
+pub(crate) fn encode_array<T: ArrayElement>(items: &[T], out: &mut Vec<u8>) {
+    let start = out.len();
+    if encode_narrow(items, out).is_none() {
+        out.truncate(start);
+        Array::of(items).encode(out);
+    }
+}
+
+fn encode_narrow<T: ArrayElement>(items: &[T], out: &mut Vec<u8>) -> Option<()> {
+    // Those below have no octets, or are described.
+    if T::CONSTRUCTOR < code::UBYTE {
+        return None;
+    }
+    let count = u8::try_from(items.len()).ok()?;
+    out.extend_from_slice(&[code::ARRAY8, 0]);
+    let start = out.len();
+    out.extend_from_slice(&[count, T::CONSTRUCTOR]);
+    for item in items {
+        // The constructor of each element comes to stand where the last octet before it does, which is put back.
+        let before = out.pop()?;
+        let place = out.len();
+        item.encode(out);
+        let constructor = out.get_mut(place)?;
+        if core::mem::replace(constructor, before) != T::CONSTRUCTOR {
+            return None;
+        }
+    }
+    let size = u8::try_from(out.len().checked_sub(start)?).ok()?;
+    *out.get_mut(start.checked_sub(1)?)? = size;
+    Some(())
+}
+
 /// Values on their way into an array.
 #[derive(Default)]
 struct Elements {

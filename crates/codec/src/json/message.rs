@@ -102,7 +102,7 @@ fn body(body: &MessageBody) -> Result<Option<Json>, DecodeError> {
         MessageBody::Empty => return Ok(None),
         MessageBody::Data(sections) => single(
             "data",
-            match sections.as_slice() {
+            match &**sections {
                 [section] => write::octets(section),
                 sections => sections.iter().map(|section| write::octets(section)).collect(),
             },
@@ -223,7 +223,7 @@ fn read_body(json: &Json) -> Result<MessageBody, JsonError> {
     let read = || match kind {
         "data" if json.is_array() => {
             let section = |(at, json)| text_or_binary(json).map(Bytes::from).map_err(|error| error.under(at));
-            several(json)?.map(section).collect::<Result<Vec<_>, _>>().map(MessageBody::Data)
+            several(json)?.map(section).collect::<Result<_, _>>().map(MessageBody::Data)
         }
         "data" => text_or_binary(json).map(Message::data).map(|message| message.body),
         "sequence" => {

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use crate::{
-    Binary, Encode, List, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, SequenceNo, Str,
-    Symbol, Timestamp, Uuid, Value,
+    Binary, Encode, List, Message, MessageBody, MessageError, MessageId, MessageView, Milliseconds, Multiple,
+    SequenceNo, Str, Symbol, Timestamp, Uuid, Value,
 };
 
 macro_rules! setters {
     ($section:ident { $($(#[$doc:meta])* $field:ident : $type:ty, $convert:expr;)* }) => { $(
         $(#[$doc])*
         #[must_use]
+        #[inline(always)]
         pub fn $field(mut self, $field: $type) -> Self {
             self.$section.get_or_insert_default().$field = $convert;
             self
@@ -20,8 +21,9 @@ macro_rules! setters {
 
 impl Message {
     /// A message with one data section. §3.2.6
+    #[inline]
     pub fn data(octets: impl Into<Bytes>) -> Self {
-        Self { body: MessageBody::Data(alloc::vec![octets.into()]), ..Self::default() }
+        Self { body: MessageBody::Data(Multiple::one(octets.into())), ..Self::default() }
     }
 
     /// A message with one amqp-sequence section. §3.2.7
@@ -98,29 +100,33 @@ impl Message {
 
     /// Adds a delivery-annotation; the key is a symbol, or a ulong that the specification reserves. §3.2.2
     #[must_use]
-    pub fn delivery_annotation(mut self, key: Symbol<'_>, value: impl Into<Value<'static>>) -> Self {
-        self.delivery_annotations.get_or_insert_default().push(&key, &value.into());
+    #[inline(always)]
+    pub fn delivery_annotation(mut self, key: Symbol<'_>, value: impl Encode) -> Self {
+        self.delivery_annotations = Some(self.delivery_annotations.take().unwrap_or_default().with(key, value));
         self
     }
 
     /// Adds a message-annotation. §3.2.3
     #[must_use]
-    pub fn message_annotation(mut self, key: Symbol<'_>, value: impl Into<Value<'static>>) -> Self {
-        self.message_annotations.get_or_insert_default().push(&key, &value.into());
+    #[inline(always)]
+    pub fn message_annotation(mut self, key: Symbol<'_>, value: impl Encode) -> Self {
+        self.message_annotations = Some(self.message_annotations.take().unwrap_or_default().with(key, value));
         self
     }
 
     /// Adds an application-property; its value is to be a simple one, neither compound nor described. §3.2.5
     #[must_use]
-    pub fn application_property(mut self, key: &str, value: impl Into<Value<'static>>) -> Self {
-        self.application_properties.get_or_insert_default().push(key, &value.into());
+    #[inline(always)]
+    pub fn application_property(mut self, key: &str, value: impl Encode) -> Self {
+        self.application_properties = Some(self.application_properties.take().unwrap_or_default().with(key, value));
         self
     }
 
     /// Adds an entry to the footer. §3.2.9
     #[must_use]
-    pub fn footer_entry(mut self, key: Symbol<'_>, value: impl Into<Value<'static>>) -> Self {
-        self.footer.get_or_insert_default().push(&key, &value.into());
+    #[inline(always)]
+    pub fn footer_entry(mut self, key: Symbol<'_>, value: impl Encode) -> Self {
+        self.footer = Some(self.footer.take().unwrap_or_default().with(key, value));
         self
     }
 

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::constructor as code;
-use crate::{Encode, Header, List, Map, Properties, Section, Value};
+use crate::{Encode, Header, List, Map, Multiple, Properties, Section, Value};
 
 /// A message that owns everything, to be built and encoded. §3.2
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,7 @@ pub enum MessageBody {
     #[default]
     Empty,
     /// Octets, in one or more sections.
-    Data(Vec<Bytes>),
+    Data(Multiple<Bytes>),
     /// Lists of values, in one or more sections.
     Sequence(Vec<List<'static>>),
     /// One value.

@@ -31,6 +31,11 @@ impl<T: Clone> Recent<T> {
         fits(&self.now) || self.before.iter().any(fits)
     }
 
+    fn each(&mut self, change: impl Fn(&mut T)) {
+        change(&mut self.now);
+        self.before.iter_mut().for_each(change);
+    }
+
     fn settle(&mut self) {
         self.before.clear();
     }
@@ -577,6 +582,12 @@ impl Session {
                 link.credit
             );
             link.count = Recent::new(count);
+            // Counted anew from here, since it may have been more than serial numbers can tell apart.
+            link.credit.each(|grant| {
+                if grant.left(before) == given_up {
+                    *grant = Grant { base: count, room: 0 };
+                }
+            });
         }
         let fits = link.credit.any(|grant| grant.left(count) == credit);
         assert!(fits, "credit {credit} of {:?} at {count}, §2.6.7", link.credit);
