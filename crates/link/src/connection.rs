@@ -171,7 +171,6 @@ impl Connection {
         }
         self.send_open()?;
         self.close(Some(error));
-        self.handle_early();
         Ok(())
     }
 
@@ -202,8 +201,8 @@ impl Connection {
         if self.state.sent >= Stage::Close || self.state.is_over() {
             return;
         }
-        if self.state.sent < Stage::Open {
-            // Not even an open was answered: there is nothing to close but the stream.
+        // A close needs an open before it; and to a peer of which there is not even a header, nothing can be said.
+        if self.state.sent < Stage::Open && (self.state.sent < Stage::Header || self.send_open().is_err()) {
             self.finish(ConnectionEnd::Local);
             return;
         }
@@ -211,6 +210,7 @@ impl Connection {
         self.state.discarding = error.is_some();
         self.send_close(error);
         self.end_everything(Ended::Below);
+        self.handle_early();
     }
 
     /// The octets ended.

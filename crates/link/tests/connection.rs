@@ -549,3 +549,40 @@ fn h18_a_close_after_a_long_silence_waits_for_its_answer() {
     peer.send(0, &close());
     assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
 }
+
+#[test]
+fn a_close_before_our_open_is_told_to_the_peer() {
+    // 2.4.3-01, 2.4.1-03
+    for is_open in [false, true] {
+        for error in [None, Some(problem())] {
+            let mut peer = Script::silent_server(config());
+            peer.header();
+            if is_open {
+                peer.send(0, &open());
+            }
+            peer.quiet();
+            peer.engine.close(error.clone());
+            let told = if error.is_some() { "0 close amqp:internal-error" } else { "0 close" };
+            assert_eq!(peer.told(), ["0 open", told]);
+            assert_eq!((peer.events(), peer.engine.is_closed()), (vec![], false), "the peer's close is waited for");
+            if !is_open {
+                peer.send(0, &open());
+            }
+            peer.send(0, &close());
+            assert_eq!((peer.events(), peer.told()), (vec![Event::Closed(ConnectionEnd::Local)], vec![]));
+            assert!(peer.engine.is_closed());
+        }
+    }
+    // The peer's own close may have come already; and who has sent no header cannot be told anything.
+    let mut peer = Script::silent_server(config());
+    peer.header();
+    peer.octets(&[frame(0, &open()), frame(0, &close())].concat());
+    peer.quiet();
+    peer.engine.close(None);
+    assert_eq!((peer.told(), peer.engine.is_closed()), (vec!["0 open".into(), "0 close".into()], true));
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
+    let mut peer = Script::silent_server(config());
+    peer.engine.close(None);
+    assert_eq!((peer.told(), peer.engine.is_closed()), (vec![], true));
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
+}

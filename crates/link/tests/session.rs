@@ -794,3 +794,92 @@ fn h17_states_told_again_and_again_are_held_once() {
     assert_eq!(third.state, second.state, "no state leaves the one before");
     assert_eq!(outcomes(&mut peer, links, keys), [(1, false), (3, false)]);
 }
+
+#[test]
+fn h16_our_windows_across_the_wrap() {
+    // 2.5.6-02, 2.5.6-03, 2.5.6-04, 2.5.6-16
+    for wire in WIRES {
+        let mut peer = Script::client(config(), open());
+        peer.wire = wire;
+        let session = peer.engine.begin(session_config()).unwrap();
+        peer.send(10, &Begin { next_outgoing_id: TransferNumber(u32::MAX - 2), ..answer(0) });
+        let mut config = receiving("in");
+        config.credit = amqp10_link::CreditMode::Manual;
+        let link = peer.engine.attach(session, config).unwrap();
+        peer.send(10, &sender("in", 5));
+        peer.engine.receiver(link).unwrap().set_credit(10_000);
+        peer.quiet();
+        // What the peer knows: the first id that it may not use.
+        let mut next = u32::MAX - 2;
+        let mut end = next.wrapping_add(WINDOW);
+        for n in 0..3 * WINDOW {
+            assert!(end.wrapping_sub(next) as i32 > 0, "the window is renewed before it is used up");
+            peer.deliver(10, 5, n, b"x");
+            next = next.wrapping_add(1);
+            for (_, body, _) in peer.frames() {
+                let amqp10_codec::Performative::Flow(flow) = body else { panic!("{body:?}") };
+                assert_eq!(flow.next_incoming_id, Some(TransferNumber(next)));
+                end = next.wrapping_add(flow.incoming_window);
+            }
+        }
+        // One transfer for every id up to the end, and one beyond; the engine is not given a chance to renew its window.
+        let many = |count: u32| -> Vec<u8> {
+            let last = count - 1;
+            let transfer =
+                |n| amqp10_codec::Transfer { more: n < last, ..if n == 0 { first(5, 1_000) } else { next_transfer() } };
+            (0..count).flat_map(|n| transfer_frame(10, &transfer(n), b"x")).collect()
+        };
+        peer.octets(&many(end.wrapping_sub(next)));
+        assert!(peer.events().iter().all(|event| matches!(event, Event::Link(..))));
+        peer.octets(&transfer_frame(10, &first(5, 1_001), b"x"));
+        assert_eq!(peer.told().last().unwrap(), "0 end amqp:session:window-violation");
+    }
+}
+
+fn next_transfer() -> amqp10_codec::Transfer<'static> {
+    support::script::next(5)
+}
+
+#[test]
+fn h16_dispositions_of_our_sender_across_the_wrap() {
+    let mut start = session_config();
+    start.next_outgoing_id = TransferNumber(u32::MAX - 2);
+    let (mut peer, _, link) = sending_session(512, start);
+    let granted = Flow { next_incoming_id: Some(TransferNumber(u32::MAX - 2)), ..credit(5, 0, 6) };
+    peer.send(10, &granted);
+    let keys: Vec<_> = (0..6).map(|_| send(&mut peer, link, 1)).collect();
+    peer.quiet();
+    peer.send(10, &disposition(Role::Receiver, u32::MAX - 2, 2, false));
+    let mut sender = peer.engine.sender(link).unwrap();
+    for key in keys {
+        let outcome = sender.next_outcome().unwrap();
+        assert_eq!((outcome.key, outcome.settled), (key, false));
+        sender.settle(key, outcome.state).unwrap();
+    }
+    assert_eq!(peer.told(), [format!("0 disposition sender {} to 2 settled", u32::MAX - 2)]);
+    assert!(peer.engine.sender(link).unwrap().unsettled().is_empty());
+}
+
+#[test]
+fn h17_ranges_of_a_sender_settle_what_lives_in_them() {
+    for (first, last) in [(0, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe), (0x8000_0005, 5), (0, 4)] {
+        let mut scene = Scene::new(Wire::Octets);
+        let handles = [5, 6, 5, 6, 5];
+        (0..5).for_each(|id| scene.peer.deliver(10, handles[id as usize], id, b"x"));
+        scene.peer.quiet();
+        for _ in 0..1_000 {
+            scene.peer.send(10, &disposition(Role::Sender, first, last, true));
+        }
+        assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+        for link in [scene.a, scene.b] {
+            let mut receiver = scene.peer.engine.receiver(link).unwrap();
+            assert!(receiver.unsettled().is_empty(), "{first} to {last}");
+            // What was settled meanwhile is still handed over, and cannot be settled again.
+            while let Some(delivery) = receiver.next_delivery() {
+                let settled = receiver.settle(delivery.key, DeliveryState::Accepted, true);
+                assert_eq!(settled, Err(amqp10_link::SettleError::Unknown));
+            }
+        }
+        scene.session_one_works();
+    }
+}

@@ -580,3 +580,65 @@ fn the_start_of_a_delivery_is_told_once() {
     }
     assert_eq!(started, 1);
 }
+
+#[test]
+fn h21_after_a_message_of_many_frames_our_next_delivery_id_is_one_higher() {
+    // 2.5-02, 2.7.5-05, 2.7.5-08
+    use amqp10_codec::{Begin, Open, Performative};
+    use amqp10_link::DeliveryStart;
+    use bytes::Bytes;
+    let mut peer = support::Script::client(support::scene::config(), Open { max_frame_size: 512, ..open() });
+    let session = peer.engine.begin(support::scene::session_config()).unwrap();
+    peer.send(10, &Begin { incoming_window: 1_000, ..answer(0) });
+    let links = ["a", "b"].map(|name| peer.engine.attach(session, support::scene::sending(name)).unwrap());
+    for (name, handle) in [("a", 5), ("b", 6)] {
+        peer.send(10, &receiver(name, handle));
+        peer.send(10, &amqp10_codec::Flow { incoming_window: 1_000, ..credit(handle, 0, 10) });
+    }
+    peer.quiet();
+    for octets in [5_000, 1, 3_000, 0] {
+        for link in links {
+            let mut sender = peer.engine.sender(link).unwrap();
+            let key = sender.begin_delivery(DeliveryStart::default()).unwrap();
+            sender.write(key, Bytes::from(vec![7; octets])).unwrap();
+            sender.finish(key).unwrap();
+        }
+    }
+    let frames = peer.frames();
+    let ids: Vec<u32> = frames
+        .iter()
+        .filter_map(
+            |(_, body, _)| if let Performative::Transfer(transfer) = body { transfer.delivery_id } else { None },
+        )
+        .map(|id| id.0)
+        .collect();
+    assert_eq!(ids, (0..8).collect::<Vec<_>>());
+    assert!(frames.len() > 40, "{} frames", frames.len());
+}
+
+#[test]
+fn a_message_whose_body_does_not_decode_ends_nothing() {
+    use amqp10_codec::MessageView;
+    let bodies: [&[u8]; 5] = [
+        // No section, a section without its value, a string beyond the end, an unknown section, garbage.
+        &[0x40],
+        &[0x00, 0x53, 0x77],
+        &[0x00, 0x53, 0x77, 0xa1, 200, b'x'],
+        &[0x00, 0x53, 0x99, 0x45],
+        &[0xff; 100],
+    ];
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        for (id, body) in bodies.into_iter().enumerate() {
+            assert!(MessageView::parse(body).is_err(), "{body:?}");
+            scene.peer.deliver(10, 5, id as u32, body);
+            assert_eq!(scene.peer.events(), [Event::Link(scene.a, LinkEvent::DeliveryComplete)]);
+            let delivery = take(&mut scene).pop().unwrap();
+            assert_eq!(delivery.payload.into_bytes(), body, "the octets stay at hand");
+            let mut receiver = scene.peer.engine.receiver(scene.a).unwrap();
+            receiver.settle(delivery.key, DeliveryState::Rejected(Default::default()), true).unwrap();
+            assert!(scene.peer.told().contains(&format!("0 disposition receiver {id} settled")));
+        }
+        scene.session_one_works();
+    }
+}

@@ -6,6 +6,7 @@
 pub(crate) mod checker;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod snapshot;
 
 use std::collections::HashSet;
 use std::io::IoSlice;
