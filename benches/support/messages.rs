@@ -33,10 +33,13 @@ pub fn built_device_message(body: &Bytes) -> Message {
         .durable(true)
         .message_id(MessageId::String("1234567890123456789".into()))
         .to("queue/a1x/consumer-group-1")
-        .application_property("topic", black_box("/a1x/dev1/thing/event/property/post"))
-        .application_property("messageId", black_box("1234567890123456789"))
-        .application_property("generateTime", black_box(1_700_000_000_000_i64))
-        .application_property("qos", black_box(0_i32))
+        .application_properties(
+            Map::new()
+                .with("topic", black_box("/a1x/dev1/thing/event/property/post"))
+                .with("messageId", black_box("1234567890123456789"))
+                .with("generateTime", black_box(1_700_000_000_000_i64))
+                .with("qos", black_box(0_i32)),
+        )
 }
 
 /// A message whose body is a map of 50 entries of ten types in turn.

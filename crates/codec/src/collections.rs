@@ -208,6 +208,7 @@ impl Map<'_> {
     /// # Panics
     /// If the map grows beyond 2^31 octets.
     #[must_use]
+    #[inline]
     pub fn with(mut self, key: impl Encode, value: impl Encode) -> Self {
         self.push(&key, &value);
         self

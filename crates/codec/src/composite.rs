@@ -212,10 +212,17 @@ impl<'o> ListWriter<'o> {
     /// Begins the list of a composite behind its descriptor.
     #[inline]
     pub fn described(code: u64, out: &'o mut Vec<u8>) -> Self {
-        out.push(code::DESCRIBED);
-        code.encode(out);
-        let start = out.len();
-        out.extend_from_slice(&[code::LIST8, 0, 0]);
+        match u8::try_from(code) {
+            // In one go: every composite of the specification begins so.
+            Ok(code) if code > 0 => {
+                out.extend_from_slice(&[code::DESCRIBED, code::SMALLULONG, code, code::LIST8, 0, 0]);
+            }
+            _ => {
+                begin_described(code, out);
+                out.extend_from_slice(&[code::LIST8, 0, 0]);
+            }
+        }
+        let start = out.len().saturating_sub(3);
         Self { out, start, count: 0, nulls: 0 }
     }
 
@@ -246,26 +253,33 @@ impl<'o> ListWriter<'o> {
     }
 
     /// Ends the list.
+    #[inline]
     pub fn close(self) {
-        let size = self.out.len().saturating_sub(self.start).saturating_sub(2);
         if self.count == 0 {
             self.out.truncate(self.start);
             self.out.push(code::LIST0);
             return;
         }
+        let size = self.out.len().saturating_sub(self.start).saturating_sub(2);
         match (u8::try_from(size), u8::try_from(self.count)) {
             (Ok(size), Ok(count)) => {
-                if let Some(head) = self.out.get_mut(self.start.saturating_add(1)..) {
-                    head.iter_mut().zip([size, count]).for_each(|(octet, value)| *octet = value);
+                if let Some([_, head @ ..]) = self.out.get_mut(self.start..)
+                    && let Some(head) = head.first_chunk_mut()
+                {
+                    *head = [size, count];
                 }
             }
-            _ => {
-                let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
-                let [c0, c1, c2, c3] = self.count.to_be_bytes();
-                let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
-                self.out.splice(self.start..self.start.saturating_add(3), head);
-            }
+            _ => self.widen(size),
         }
+    }
+
+    /// Ends the list in its wide form.
+    #[cold]
+    fn widen(self, size: usize) {
+        let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
+        let [c0, c1, c2, c3] = self.count.to_be_bytes();
+        let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
+        self.out.splice(self.start..self.start.saturating_add(3), head);
     }
 }
 

@@ -310,9 +310,9 @@ fn encode_variable(small: u8, wide: u8, octets: &[u8], out: &mut Vec<u8>) {
     match u8::try_from(octets.len()) {
         Ok(size) => out.extend_from_slice(&[small, size]),
         Err(_) => {
-            out.push(wide);
             // Limited to 2^31 octets at construction, or borrowed from an input with a 32-bit size.
-            out.extend_from_slice(&(octets.len() as u32).to_be_bytes());
+            let [s0, s1, s2, s3] = (octets.len() as u32).to_be_bytes();
+            out.extend_from_slice(&[wide, s0, s1, s2, s3]);
         }
     }
     out.extend_from_slice(octets);
