@@ -233,6 +233,15 @@ impl Session {
         self.remote_handles.get(handle)
     }
 
+    /// The links that have a handle here, on either side.
+    pub(crate) fn links(&self) -> Vec<Key> {
+        let theirs = self.remote_handles.low.iter().flatten().chain(self.remote_handles.high.values());
+        let mut links: Vec<Key> = self.handles.iter().flatten().chain(theirs).copied().collect();
+        links.sort_unstable();
+        links.dedup();
+        links
+    }
+
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {
         self.remote_handles.set(handle, link);
     }
