@@ -1,6 +1,6 @@
 //! What the application does with sessions and links.
 
-use amqp10_codec::{Attach, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
+use amqp10_codec::{Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
 
 use crate::connection::Connection;
 use crate::event::{Ended, Event, SessionEvent};
@@ -125,6 +125,11 @@ impl Connection {
                 Err(error)
             }
         }
+    }
+
+    /// What the peer said when it began this session, if it has.
+    pub fn remote_begin(&self, id: SessionId) -> Option<&Begin<'static>> {
+        self.sessions.get(id.0)?.remote_begin.as_deref()
     }
 
     /// What the peer said when it attached this link, if it has.

@@ -100,6 +100,10 @@ pub struct SessionConfig {
     /// Octets of deliveries that are not whole, on links that are not streamed, above which a link that brings more is detached.
     /// Default: 128 MiB.
     pub partial_buffer: usize,
+    /// Extensions offered to the peer.
+    pub offered_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions asked of the peer.
+    pub desired_capabilities: Multiple<Symbol<'static>>,
     /// Properties of the session.
     pub properties: Option<Fields<'static>>,
 }
@@ -113,6 +117,8 @@ impl Default for SessionConfig {
             handle_max: Handle(255),
             session_buffer: 8 << 20,
             partial_buffer: 128 << 20,
+            offered_capabilities: Multiple::default(),
+            desired_capabilities: Multiple::default(),
             properties: None,
         }
     }
