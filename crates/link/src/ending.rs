@@ -171,6 +171,7 @@ impl Connection {
             }
             self.forget_flow(session, key);
         }
+        self.links.forget_name(key);
         if forgotten {
             self.links.remove(key);
         }
