@@ -179,6 +179,7 @@ impl Connection {
             }
             self.forget_flow(session, key);
         }
+        self.links.forget_name(key);
         if forgotten {
             self.links.remove(key);
         }

@@ -33,17 +33,24 @@ impl Links {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<Link> {
-        let link = self.slots.remove(key)?;
+        self.forget_name(key);
+        self.slots.remove(key)
+    }
+
+    /// A link is detached on both sides: it is found by its key only.
+    pub(crate) fn forget_name(&mut self, key: Key) {
+        let Some(link) = self.slots.get(key) else {
+            return;
+        };
         if let Entry::Occupied(mut same) = self.names.entry(self.hash(&link.name, link.role())) {
             same.get_mut().retain(|other| *other != key);
             if same.get().is_empty() {
                 same.remove();
             }
         }
-        Some(link)
     }
 
-    /// The links of this name and role.
+    /// The links of this name and role that are not detached on both sides.
     pub(crate) fn named<'l>(&'l self, name: &'l str, role: Role) -> impl Iterator<Item = (Key, &'l Link)> {
         let same = self.names.get(&self.hash(name, role)).map(Vec::as_slice).unwrap_or_default();
         let found = same.iter().filter_map(|key| Some((*key, self.slots.get(*key)?)));
