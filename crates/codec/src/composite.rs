@@ -96,6 +96,21 @@ impl<'a> ListReader<'a> {
         Ok(Self { fields, left })
     }
 
+    /// A list of `left` fields.
+    pub(crate) const fn inner(left: u32, fields: Reader<'a>) -> Self {
+        Self { fields, left }
+    }
+
+    /// How many fields are left, and where they stand.
+    pub(crate) fn into_parts(self) -> (u32, Reader<'a>) {
+        (self.left, self.fields)
+    }
+
+    /// Whether no field is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// Where the next field stands, counted from the start of the whole input.
     pub(crate) const fn offset(&self) -> usize {
         self.fields.offset()
