@@ -321,6 +321,7 @@ impl<'a, T: Decode<'a>> Field<'a> for crate::Multiple<T>
 where
     Self: Encode,
 {
+    #[inline(always)]
     fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
         Ok(list.optional()?.unwrap_or_default())
     }
@@ -334,7 +335,7 @@ where
 macro_rules! mandatory_fields {
     ($($type:ty),* $(,)?) => { $(
         impl<'a> $crate::composite::Field<'a> for $type {
-            #[inline]
+            #[inline(always)]
             fn read(
                 list: &mut $crate::ListReader<'a>,
                 name: &'static str,

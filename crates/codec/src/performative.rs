@@ -164,7 +164,7 @@ impl<'a> Performative<'a> {
         Ok(match code {
             Open::CODE => Self::Open(Box::new(Open::decode_list(list, reader)?)),
             Begin::CODE => Self::Begin(Box::new(Begin::decode_list(list, reader)?)),
-            Attach::CODE => Self::Attach(Box::new(Attach::decode_list(list, reader)?)),
+            Attach::CODE => Self::Attach(Box::write(Box::new_uninit(), Attach::decode_list(list, reader)?)),
             Detach::CODE => Self::Detach(Detach::decode_list(list, reader)?),
             End::CODE => Self::End(End::decode_list(list, reader)?),
             Close::CODE => Self::Close(Close::decode_list(list, reader)?),
