@@ -98,6 +98,17 @@ fn an_error_names_section_and_offset() {
 }
 
 #[test]
+fn application_properties_one_by_one_and_all_at_once() {
+    let one_by_one = Message::value(1_u8).application_property("a", 1_u8).application_property("b", "two");
+    let at_once = Message::value(1_u8).application_properties(Map::new().with("a", 1_u8).with("b", "two"));
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(encoded(&at_once), encoded(&one_by_one));
+    // Whatever was there is replaced.
+    let replaced = one_by_one.application_properties(Map::new().with("c", 3_u8));
+    assert_eq!(replaced, Message::value(1_u8).application_property("c", 3_u8));
+}
+
+#[test]
 fn every_field_can_be_set() {
     let symbol = Symbol::from_static;
     let message = Message::value("body")
@@ -185,6 +196,21 @@ fn what_a_strict_peer_would_refuse() {
     let message = Message { footer: Some(Map::new().with("text", 1_u8)), ..Message::value(1_u8) };
     assert!(message.validate().unwrap_err().to_string().contains("a symbol or ulong as key"));
     device_message().validate().unwrap();
+}
+
+#[test]
+fn a_message_says_nothing_of_its_content_that_was_not_asked_for() {
+    // 3.2.4-08, 3.2.4-09, 3.2.4-11, 3.2.4-12, 3.2.4-13
+    assert_eq!(encoded(&Message::data(vec![7])), b"\0\x53\x75\xa0\x01\x07");
+    assert_eq!(encoded(&Message::value(7_u8)), b"\0\x53\x77\x50\x07");
+    let sequence = Message { body: MessageBody::Sequence(vec![List::new()]), ..Message::default() };
+    assert_eq!(encoded(&sequence), b"\0\x53\x76\x45");
+    // Nor do other properties bring it along.
+    for message in [Message::data(vec![7]), Message::value(7_u8), sequence] {
+        let wire = encoded(&message.message_id(1).subject("s").creation_time(Timestamp(1)));
+        let properties = MessageView::parse(&wire).unwrap().properties().unwrap().unwrap();
+        assert_eq!((properties.content_type, properties.content_encoding), (None, None));
+    }
 }
 
 #[test]

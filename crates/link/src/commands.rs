@@ -1,6 +1,6 @@
 //! What the application does with sessions and links.
 
-use amqp10_codec::{Attach, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
+use amqp10_codec::{Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
 
 use crate::connection::Connection;
 use crate::event::{Ended, Event, SessionEvent};
@@ -35,9 +35,9 @@ impl Connection {
     /// # Errors
     /// When it was answered already, the session is gone, or there is no channel left.
     pub fn accept_begin(&mut self, id: SessionId, config: SessionConfig) -> Result<(), CommandError> {
-        self.answer_begin(id.0, config)?;
+        self.answering(|this| this.answer_begin(id.0, config))?;
         self.events.push_back(Event::Session(id, SessionEvent::Begun));
-        self.handle_early_in_session(id.0);
+        self.answering(|this| this.handle_early_in_session(id.0));
         Ok(())
     }
 
@@ -46,9 +46,11 @@ impl Connection {
     /// # Errors
     /// As [`accept_begin`](Self::accept_begin).
     pub fn refuse_begin(&mut self, id: SessionId, error: Error<'static>) -> Result<(), CommandError> {
-        self.answer_begin(id.0, SessionConfig::default())?;
-        self.end(id, Some(error));
-        Ok(())
+        self.answering(|this| {
+            this.answer_begin(id.0, SessionConfig::default())?;
+            this.end(id, Some(error));
+            Ok(())
+        })
     }
 
     pub(crate) fn answer_begin(&mut self, key: Key, config: SessionConfig) -> Result<(), CommandError> {
@@ -135,6 +137,11 @@ impl Connection {
         }
     }
 
+    /// What the peer said when it began this session, if it has.
+    pub fn remote_begin(&self, id: SessionId) -> Option<&Begin<'static>> {
+        self.sessions.get(id.0)?.remote_begin.as_deref()
+    }
+
     /// What the peer said when it attached this link, if it has.
     pub fn remote_attach(&self, id: LinkId) -> Option<&Attach<'static>> {
         self.links.get(id.0)?.remote_attach.as_deref()
@@ -167,7 +174,7 @@ impl Connection {
             link.take_early_flow(place);
             *place = link;
         }
-        self.send_attach(id.0, config)?;
+        self.answering(|this| this.send_attach(id.0, config))?;
         if reattaches {
             self.reattach(id.0);
         }
@@ -190,9 +197,15 @@ impl Connection {
             Role::Receiver => config.target = None,
             Role::Sender => config.source = None,
         }
-        self.send_attach(id.0, config)?;
-        self.detach(id, true, Some(error));
-        Ok(())
+        self.answering(|this| {
+            this.send_attach(id.0, config)?;
+            if let Some(link) = this.links.get_mut(id.0) {
+                // Nothing will come of it, however long the peer takes to agree.
+                link.remote_attach = None;
+            }
+            this.detach(id, true, Some(error));
+            Ok(())
+        })
     }
 
     fn answerable<'l>(&self, link: &'l Link) -> Result<&'l Attach<'static>, CommandError> {
@@ -307,7 +320,7 @@ impl Connection {
 
     /// A link of this name and direction that is not detached on both sides.
     pub(crate) fn find_link(&self, name: &str, role: Role, which: impl Fn(&Link) -> bool) -> Option<Key> {
-        let mut links = self.links.iter().filter(|(_, link)| link.state != LinkState::Detached && which(link));
-        links.find(|(_, link)| link.name == *name && link.role() == role).map(|(key, _)| key)
+        let mut links = self.links.named(name, role);
+        links.find(|(_, link)| which(link)).map(|(key, _)| key)
     }
 }

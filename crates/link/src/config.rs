@@ -30,6 +30,9 @@ pub struct Config {
     pub handshake_time_out: Duration,
     /// How long the peer's begin or attach may stay unanswered before it is refused. Default: 30 s.
     pub answer_time_out: Duration,
+    /// How many links the connection may have, begun by either side. Those count too whose end was told and whose
+    /// [terminus](crate::Connection::take_terminus) was not taken. A session in which the peer attaches more is ended. Default: 16,384.
+    pub max_links: usize,
     /// Extensions offered to the peer.
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
@@ -62,6 +65,7 @@ impl Config {
             heartbeat_pace: HeartbeatPace::Peer,
             handshake_time_out: Duration::from_secs(30),
             answer_time_out: Duration::from_secs(30),
+            max_links: 16 * 1024,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
             properties: None,
@@ -96,6 +100,10 @@ pub struct SessionConfig {
     /// Octets of deliveries that are not whole, on links that are not streamed, above which a link that brings more is detached.
     /// Default: 128 MiB.
     pub partial_buffer: usize,
+    /// Extensions offered to the peer.
+    pub offered_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions asked of the peer.
+    pub desired_capabilities: Multiple<Symbol<'static>>,
     /// Properties of the session.
     pub properties: Option<Fields<'static>>,
 }
@@ -109,6 +117,8 @@ impl Default for SessionConfig {
             handle_max: Handle(255),
             session_buffer: 8 << 20,
             partial_buffer: 128 << 20,
+            offered_capabilities: Multiple::default(),
+            desired_capabilities: Multiple::default(),
             properties: None,
         }
     }

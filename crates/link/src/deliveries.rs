@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn h23_a_ledger_does_not_grow_behind_a_delivery_that_is_never_settled() {
+        let mut ledger = Ledger::default();
+        ledger.push(DeliveryNumber(u32::MAX - 2), LINK, LINK);
+        for n in 1..100_000 {
+            let id = DeliveryNumber(u32::MAX - 2).plus(n);
+            ledger.push(id, LINK, LINK);
+            ledger.remove(id);
+            assert!(ledger.entries.len() < 200, "{} entries for one delivery", ledger.entries.len());
+        }
+        assert_eq!(ids(ledger.range(DeliveryNumber(u32::MAX - 2), DeliveryNumber(100_000))), [u32::MAX - 2]);
+    }
+
+    #[test]
     fn a_payload_is_joined_once() {
         let mut payload = Payload::new(Bytes::new());
         payload.push(Bytes::from_static(b"one"));

@@ -2,6 +2,7 @@
 
 use amqp10_codec::Error;
 
+use crate::SessionConfig;
 use crate::connection::Connection;
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 use crate::slots::{Key, LinkId, SessionId};
@@ -48,6 +49,11 @@ impl Connection {
                 self.forget_flow(session, link);
             }
             (Scope::Session | Scope::Link, Some(session), _) => {
+                let unanswered = self.sessions.get(session).is_some_and(|session| session.channel.is_none());
+                if unanswered && self.answer_begin(session, SessionConfig::default()).is_err() {
+                    // It cannot even be begun, so that it could be ended.
+                    return self.fail(ConnectionEnd::Violation(violation), violation.to_error());
+                }
                 self.flush_session(session);
                 self.end_links(session, &Ended::Below);
                 self.send_end(session, Some(violation.to_error()), SessionState::Discarding);
@@ -81,6 +87,7 @@ impl Connection {
         self.channels.clear();
         self.remote_channels.clear();
         self.unanswered.clear();
+        self.unanswered_octets = 0;
         self.timers.set(Timer::Answer, None);
     }
 
@@ -95,9 +102,8 @@ impl Connection {
 
     /// Ends all links of a session that ends.
     pub(crate) fn end_links(&mut self, session: Key, end: &Ended) {
-        let mine: Vec<Key> =
-            self.links.iter().filter(|(_, link)| link.session == session).map(|(key, _)| key).collect();
-        for key in mine {
+        let mine = self.sessions.get(session).map(crate::session::Session::links);
+        for key in mine.unwrap_or_default() {
             self.detached(key, false, end.clone());
         }
     }
@@ -128,12 +134,17 @@ impl Connection {
                 (0, 0)
             }
         };
+        // Ledgers are walked only for what is in them.
+        let stood_in_ledger = match &link.end {
+            crate::link::End::Receiver(receiver) => receiver.unsettled.len() > 0,
+            crate::link::End::Sender(sender) => sender.unsettled.len() > 0,
+        };
         let told = std::mem::replace(&mut link.told, true) || link.abandoned;
         let suspended = link.suspended;
         if let Some(session) = self.sessions.get_mut(link.session) {
             session.unfinished = session.unfinished.saturating_sub(unfinished);
             session.release_octets(held);
-            if !suspended {
+            if stood_in_ledger && !suspended {
                 session.incoming.remove_link(key);
                 session.outgoing.remove_link(key);
             }
@@ -168,6 +179,7 @@ impl Connection {
             }
             self.forget_flow(session, key);
         }
+        self.links.forget_name(key);
         if forgotten {
             self.links.remove(key);
         }

@@ -20,6 +20,7 @@ mod ending;
 mod event;
 mod input;
 mod link;
+mod links;
 mod output;
 mod reattach;
 mod receive;

@@ -72,7 +72,7 @@ pub(crate) struct ReceiverEnd {
     pub(crate) unfinished: usize,
     /// Deliveries are taken as they arrive.
     pub(crate) streamed: bool,
-    /// How many messages wait at the sender, as it last said.
+    /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
     /// What an earlier link left of deliveries that were not resumed yet.

@@ -56,9 +56,9 @@ impl Connection {
 
     /// The suspended endpoint that a link attached without an unsettled map continues.
     pub(crate) fn suspended(&self, link: &Link) -> Option<Key> {
-        let mut links = self.links.iter().filter(|(_, old)| old.state == LinkState::Detached && old.suspended);
-        let same = |old: &Link| old.session == link.session && old.role() == link.role() && old.name == link.name;
-        links.find(|(_, old)| same(old)).map(|(key, _)| key)
+        let mut links = self.links.named(&link.name, link.role());
+        let goes_on = |old: &Link| old.state == LinkState::Detached && old.suspended && old.session == link.session;
+        links.find(|(_, old)| goes_on(old)).map(|(key, _)| key)
     }
 
     /// Lets a link that was just attached go on with the deliveries of the endpoint that had its name before, if there is one.

@@ -245,6 +245,7 @@ impl ReceiverEnd {
         }
         self.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
         self.delivery_count = self.delivery_count.next();
+        self.available = self.available.map(|waiting| waiting.saturating_sub(1));
         session.next_incoming_delivery = Some(id.next());
         let complete = !transfer.more;
         let unsettled = UnsettledIn { id: Some(id), tag, state: None, mode: modes.1, complete, decided: false };

@@ -161,7 +161,7 @@ impl Receiver<'_> {
         self.end().map_or(0, |end| end.credit.left())
     }
 
-    /// How many messages wait at the peer, as it last said. §2.6.7
+    /// How many messages wait at the peer: what it last said, less what has come since. §2.6.7
     pub fn available(&mut self) -> Option<u32> {
         self.end().and_then(|end| end.available)
     }

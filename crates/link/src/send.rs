@@ -31,6 +31,7 @@ impl Connection {
         self.set_time(now);
         let before = out.len();
         out.append(&mut self.control);
+        self.answers = 0;
         if self.state.may_send() {
             for key in self.sessions.keys() {
                 self.send_session_frames(key, out);

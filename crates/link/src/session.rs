@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use amqp10_codec::{Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, Role, TransferNumber};
+use amqp10_codec::{
+    Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, IntoOwned, Role, TransferNumber,
+};
 use bytes::Bytes;
 
 use crate::SessionConfig;
@@ -43,6 +45,8 @@ pub(crate) struct Session {
     /// Our channel, once our begin is out.
     pub(crate) channel: Option<Channel>,
     pub(crate) remote_channel: Option<Channel>,
+    /// What the peer said when it began the session.
+    pub(crate) remote_begin: Option<Box<Begin<'static>>>,
     pub(crate) remote_handle_max: Handle,
     /// The peer's begin answered ours, so its flows must say what they expect next.
     pub(crate) answered: bool,
@@ -91,6 +95,7 @@ impl Session {
             abandoned: false,
             channel: None,
             remote_channel: None,
+            remote_begin: None,
             remote_handle_max: Handle(u32::MAX),
             answered: false,
             next_outgoing_id: config.next_outgoing_id,
@@ -120,6 +125,8 @@ impl Session {
         Begin {
             remote_channel: self.remote_channel,
             handle_max: self.config.handle_max,
+            offered_capabilities: self.config.offered_capabilities.clone(),
+            desired_capabilities: self.config.desired_capabilities.clone(),
             properties: self.config.properties.clone(),
             ..Begin::new(self.next_outgoing_id, self.incoming_left, self.config.outgoing_window)
         }
@@ -128,6 +135,7 @@ impl Session {
     /// Takes over what the peer's begin says.
     pub(crate) fn receive_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
         self.remote_channel = Some(channel);
+        self.remote_begin = Some(Box::new(begin.clone().into_owned()));
         self.remote_handle_max = begin.handle_max;
         self.answered = begin.remote_channel.is_some();
         self.next_incoming_id = Some(begin.next_outgoing_id);
@@ -235,6 +243,15 @@ impl Session {
     #[inline]
     pub(crate) fn by_remote_handle(&self, handle: Handle) -> Option<Key> {
         self.remote_handles.get(handle)
+    }
+
+    /// The links that have a handle here, on either side.
+    pub(crate) fn links(&self) -> Vec<Key> {
+        let theirs = self.remote_handles.low.iter().flatten().chain(self.remote_handles.high.values());
+        let mut links: Vec<Key> = self.handles.iter().flatten().chain(theirs).copied().collect();
+        links.sort_unstable();
+        links.dedup();
+        links
     }
 
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {

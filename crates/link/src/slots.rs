@@ -49,6 +49,10 @@ impl<T> Slots<T> {
             return Key { slot, generation };
         }
         let slot = self.slots.len() as u32;
+        if self.slots.is_empty() {
+            // Nearly always there is only one session, and often only one link.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(Slot::Full(0, value));
         Key { slot, generation: 0 }
     }

@@ -108,6 +108,11 @@ impl<T: Tagged> Unsettled<T> {
         self.deliveries.get_mut(key)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.deliveries.iter()
     }

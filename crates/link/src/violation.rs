@@ -89,6 +89,12 @@ pub enum Violation {
     EmptyTransfers,
     /// More octets of deliveries that are not whole than their session may hold.
     PartialBuffer,
+    /// More begins, or larger ones, than are kept until they are answered. §2.5.1
+    UnansweredBegins,
+    /// More attaches, or larger ones, than are kept until they are answered. §2.6.3
+    UnansweredAttaches,
+    /// More links than the connection may have.
+    MaxLinks,
 }
 
 impl Violation {
@@ -122,7 +128,12 @@ impl Violation {
             Self::TransferFromReceiver | Self::UnsettledIncomplete => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EarlyFrames | Self::EmptyTransfers | Self::PartialBuffer => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames
+            | Self::EmptyTransfers
+            | Self::PartialBuffer
+            | Self::UnansweredBegins
+            | Self::UnansweredAttaches
+            | Self::MaxLinks => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -153,7 +164,9 @@ impl Violation {
             | Self::UnsettledMap
             | Self::ErrantLink
             | Self::InitialDeliveryCount
-            | Self::DispositionRange => Scope::Session,
+            | Self::DispositionRange
+            | Self::UnansweredBegins
+            | Self::MaxLinks => Scope::Session,
             Self::TransferLimitExceeded
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
@@ -163,7 +176,8 @@ impl Violation {
             | Self::UnsettledIncomplete
             | Self::MessageSizeExceeded
             | Self::EmptyTransfers
-            | Self::PartialBuffer => Scope::Link,
+            | Self::PartialBuffer
+            | Self::UnansweredAttaches => Scope::Link,
         }
     }
 
@@ -225,6 +239,9 @@ impl fmt::Display for Violation {
             Self::PartialBuffer => {
                 f.write_str("more deliveries have begun to arrive than there is room for until they are whole")
             }
+            Self::UnansweredBegins => f.write_str("too many begins wait for an answer (§2.5.1)"),
+            Self::UnansweredAttaches => f.write_str("too many attaches wait for an answer (§2.6.3)"),
+            Self::MaxLinks => f.write_str("too many links on one connection"),
         }
     }
 }
@@ -279,6 +296,9 @@ mod tests {
             (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
             (V::EmptyTransfers, Link, "amqp:resource-limit-exceeded"),
             (V::PartialBuffer, Link, "amqp:resource-limit-exceeded"),
+            (V::UnansweredBegins, Session, "amqp:resource-limit-exceeded"),
+            (V::UnansweredAttaches, Link, "amqp:resource-limit-exceeded"),
+            (V::MaxLinks, Session, "amqp:resource-limit-exceeded"),
         ]
     }
 

@@ -669,6 +669,7 @@ proptest! {
     /// Random frames, legal and illegal, against an engine whose application does random things.
     #[test]
     fn one_engine_against_any_peer(steps in steps(), octets in any::<bool>(), last in any::<prop::sample::Index>()) {
+        // 2.7.4-07, 2.7.4-08, 2.7.4-09, 2.7.4-10, 2.7.4-11
         let mut driver = Driver::new(Scene::new(if octets { Wire::Octets } else { Wire::Whole }));
         for (step, legal, choice) in steps {
             driver.step(step, legal, choice);

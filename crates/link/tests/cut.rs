@@ -1,357 +1,286 @@
-//! Two engines whose connection is cut anywhere, again and again: every delivery ends settled at both ends.
+//! Two engines in a conversation from open to close, whose octets are split and cut off at every place.
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use amqp10_codec::{DeliveryState, DeliveryTag, ReceiverSettleMode, Source, Target};
+use amqp10_codec::DeliveryState;
 use amqp10_link::{
-    Config, Connection, CreditMode, DeliveryStart, Event, LinkConfig, LinkEvent, LinkId, Payload, Replenish,
-    Resumption, SendError, SessionConfig, SessionEvent, SettleError, Terminus,
+    Config, ConnectionEnd, CreditMode, DeliveryStart, Ended, Event, LinkEvent, LinkId, Replenish, SessionEvent,
+    SessionId,
 };
 use bytes::{Bytes, BytesMut};
-use proptest::prelude::*;
-use support::{Checked, Wire, drain, events, push};
+use support::scene::{receiving, sending, session_config};
+use support::{Checked, drain, events};
 
-const ACCEPTED: DeliveryState<'static> = DeliveryState::Accepted;
+/// What each side sends: one frame, two frames, nothing at all.
+const SIZES: [usize; 3] = [1, 600, 0];
 
-fn tag(n: usize) -> DeliveryTag {
-    DeliveryTag::new(&[7, n as u8]).unwrap()
+fn config() -> Config {
+    let mut config = support::scene::config();
+    config.max_frame_size = 512;
+    config
 }
 
-fn number(tag: &DeliveryTag) -> usize {
-    usize::from(tag.as_slice()[1])
+/// An application at one end, which does what events ask for. The client begins and ends everything.
+#[derive(Default)]
+struct App {
+    is_client: bool,
+    sessions: Vec<SessionId>,
+    links: Vec<LinkId>,
+    sent: usize,
+    outcomes: usize,
+    received: Vec<Bytes>,
+    detached: bool,
+    /// How everything ended, in order.
+    ends: Vec<Ended>,
+    closed: Vec<ConnectionEnd>,
 }
 
-/// Three sections, the second of which has so many octets.
-fn message(n: usize, octets: usize) -> Bytes {
-    let mut message = vec![0, 0x53, 0x70, 0xc0, 1, 0, 0, 0x53, 0x75, 0xb0];
-    message.extend_from_slice(&(octets as u32).to_be_bytes());
-    message.extend((0..octets).map(|octet| (octet * 7 + n) as u8));
-    message.extend_from_slice(&[0, 0x53, 0x78, 0xc1, 1, 0]);
-    message.into()
-}
-
-/// What a sending application knows of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Not,
-    Begun,
-    Settled,
-}
-
-/// Two applications, and the connection between them.
-struct World {
-    mode: ReceiverSettleMode,
-    messages: Vec<Bytes>,
-    sent: Vec<Sent>,
-    sender_left: Option<Terminus>,
-    receiver_left: Option<Terminus>,
-    /// How often the receiving application got a message.
-    got: BTreeMap<usize, usize>,
-    /// What it holds of the one that it streams.
-    streams: bool,
-    streamed: BTreeMap<usize, Vec<u8>>,
-    /// What it has got and not settled.
-    decided: BTreeSet<usize>,
-    /// Deliveries are resumed from their beginning.
-    again: bool,
-    max_frame_size: u32,
-    rounds: usize,
-}
-
-struct Ends {
-    client: Checked,
-    server: Checked,
-    now: Instant,
-    to_server: BytesMut,
-    to_client: BytesMut,
-    out: Option<LinkId>,
-    r#in: Option<LinkId>,
-    /// How many octets may pass yet.
-    left: usize,
-}
-
-impl Ends {
-    /// Carries octets until nothing moves, or no more may pass. Returns whether anything did.
-    fn carry(&mut self) -> bool {
-        let mut moved = false;
+impl App {
+    fn react(&mut self, engine: &mut Checked) {
         loop {
-            let there = drain(&mut self.client, self.now);
-            let back = drain(&mut self.server, self.now);
-            if there.is_empty() && back.is_empty() {
-                return moved;
+            let told = events(engine);
+            if told.is_empty() {
+                return;
             }
-            for (octets, end, buffer) in
-                [(there, &mut self.server, &mut self.to_server), (back, &mut self.client, &mut self.to_client)]
-            {
-                let passed = octets.len().min(self.left);
-                self.left -= passed;
-                push(Wire::Whole, end, buffer, &octets[..passed], self.now);
+            told.into_iter().for_each(|event| self.answer(engine, event));
+        }
+    }
+
+    fn answer(&mut self, engine: &mut Checked, event: Event) {
+        match event {
+            Event::Incoming => engine.accept(config()).unwrap(),
+            Event::Opened if self.is_client => self.sessions.extend(engine.begin(session_config())),
+            Event::Closed(end) => self.closed.push(end),
+            Event::Session(id, SessionEvent::Incoming) => {
+                self.sessions.push(id);
+                engine.accept_begin(id, session_config()).unwrap();
             }
-            moved = true;
-            if self.left == 0 {
+            Event::Session(id, SessionEvent::Begun) if self.is_client => {
+                let mut receiver = receiving("in");
+                receiver.credit = CreditMode::Automatic { window: 2, replenish: Replenish::Settled };
+                self.links.extend([engine.attach(id, receiver).unwrap(), engine.attach(id, sending("out")).unwrap()]);
+            }
+            Event::Session(id, SessionEvent::Ended(end)) => {
+                self.ends.push(end);
+                self.sessions.retain(|session| *session != id);
+                if self.is_client {
+                    engine.close(None);
+                }
+            }
+            Event::Link(id, event) => self.answer_link(engine, id, event),
+            _ => {}
+        }
+    }
+
+    fn answer_link(&mut self, engine: &mut Checked, id: LinkId, event: LinkEvent) {
+        match event {
+            LinkEvent::Incoming => {
+                self.links.push(id);
+                let config = if engine.receiver(id).is_some() { receiving("") } else { sending("") };
+                engine.accept_attach(id, config).unwrap();
+            }
+            LinkEvent::Sendable => {
+                let mut sender = engine.sender(id).unwrap();
+                while sender.credit() > 0 && self.sent < SIZES.len() {
+                    let key = sender.begin_delivery(DeliveryStart::default()).unwrap();
+                    sender.write(key, Bytes::from(vec![self.sent as u8; SIZES[self.sent]])).unwrap();
+                    sender.finish(key).unwrap();
+                    self.sent += 1;
+                }
+            }
+            LinkEvent::DeliveryComplete => {
+                let mut receiver = engine.receiver(id).unwrap();
+                while let Some(delivery) = receiver.next_delivery() {
+                    self.received.push(delivery.payload.into_bytes());
+                    receiver.settle(delivery.key, DeliveryState::Accepted, true).unwrap();
+                }
+            }
+            LinkEvent::Outcomes => {
+                let mut sender = engine.sender(id).unwrap();
+                self.outcomes += std::iter::from_fn(|| sender.next_outcome()).count();
+            }
+            LinkEvent::Detached { end, .. } => {
+                self.ends.push(end);
+                assert!(engine.take_terminus(id).is_some());
+                self.links.retain(|link| *link != id);
+            }
+            _ => {}
+        }
+        let done = self.outcomes == SIZES.len() && self.received.len() == SIZES.len();
+        if self.is_client && done && !self.detached {
+            self.detached = true;
+            self.links.iter().for_each(|link| engine.detach(*link, true, None));
+        } else if self.detached && self.links.is_empty() {
+            self.sessions.iter().for_each(|session| engine.end(*session, None));
+        }
+    }
+}
+
+/// What befalls the octets in one direction at some place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// They arrive in two pieces.
+    Split,
+    /// The stream ends for both.
+    Lost,
+    /// Nothing arrives any more in this direction, and nobody is told.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Befalls {
+    fate: Fate,
+    to_server: bool,
+    at: usize,
+}
+
+struct Conversation {
+    engines: [Checked; 2],
+    apps: [App; 2],
+    buffers: [BytesMut; 2],
+    /// Octets that have arrived at each.
+    arrived: [usize; 2],
+    now: Instant,
+    befalls: Option<Befalls>,
+    /// It has befallen.
+    is_cut: bool,
+}
+
+impl Conversation {
+    /// From beginning to end, whatever befalls it.
+    fn of(befalls: Option<Befalls>) -> Self {
+        let now = Instant::now();
+        let client = amqp10_link::Connection::client(config(), now).unwrap();
+        let server = amqp10_link::Connection::server(config(), now);
+        let mut this = Self {
+            engines: [client.into(), server.into()],
+            apps: [App { is_client: true, ..App::default() }, App::default()],
+            buffers: Default::default(),
+            arrived: [0; 2],
+            now,
+            befalls,
+            is_cut: false,
+        };
+        this.run();
+        // Whoever still waits for something is told of each deadline.
+        while let Some(next) = this.engines.iter().filter_map(|engine| engine.poll_timeout()).min() {
+            this.now = this.now.max(next);
+            this.engines.iter_mut().for_each(|engine| engine.handle_timeout(this.now));
+            this.run();
+        }
+        this
+    }
+
+    fn run(&mut self) {
+        while self.carry(1) | self.carry(0) {}
+    }
+
+    fn react(&mut self) {
+        self.apps.iter_mut().zip(&mut self.engines).for_each(|(app, engine)| app.react(engine));
+    }
+
+    fn carry(&mut self, to: usize) -> bool {
+        self.react();
+        let octets = drain(&mut self.engines[1 - to], self.now);
+        let befalls = self.befalls.filter(|befalls| usize::from(befalls.to_server) == to);
+        let before = self.arrived[to];
+        let Some(at) = befalls.map(|befalls| befalls.at).filter(|at| *at <= before + octets.len()) else {
+            if self.is_cut && self.befalls.is_some_and(|befalls| befalls.fate == Fate::Lost) {
                 return false;
             }
-        }
-    }
-}
-
-impl World {
-    fn connect(&mut self, left: usize) -> Ends {
-        let now = Instant::now();
-        let config = |name: &'static str| {
-            let mut config = Config::new(name);
-            config.max_frame_size = self.max_frame_size;
-            config
+            return self.arrives(to, &octets);
         };
-        let mut ends = Ends {
-            client: Connection::client(config("client"), now).unwrap().into(),
-            server: Connection::server(config("server"), now).into(),
-            now,
-            to_server: BytesMut::new(),
-            to_client: BytesMut::new(),
-            out: None,
-            r#in: None,
-            left,
-        };
-        while ends.carry() || self.work(&mut ends) {}
-        ends
+        let (first, second) = octets.split_at(at.saturating_sub(before));
+        let moved = self.arrives(to, first);
+        match self.befalls.unwrap().fate {
+            Fate::Split => self.arrives(to, second) || moved,
+            Fate::Silent => moved,
+            Fate::Lost => {
+                if !std::mem::replace(&mut self.is_cut, true) {
+                    self.engines.iter_mut().for_each(|engine| engine.handle_eof(self.now));
+                    self.react();
+                }
+                moved
+            }
+        }
     }
 
-    /// Both applications do what they can. Returns whether there was anything to do.
-    fn work(&mut self, ends: &mut Ends) -> bool {
-        let mut did = false;
-        for event in events(&mut ends.server) {
-            did = true;
-            match event {
-                Event::Incoming => {
-                    let mut config = Config::new("server");
-                    config.max_frame_size = self.max_frame_size;
-                    ends.server.accept(config).unwrap();
-                }
-                Event::Session(id, SessionEvent::Incoming) => {
-                    ends.server.accept_begin(id, SessionConfig::default()).unwrap();
-                }
-                Event::Link(id, LinkEvent::Incoming) => {
-                    let mut config = LinkConfig::receiver("", Source::default());
-                    config.rcv_settle_mode = self.mode;
-                    config.credit = CreditMode::Automatic { window: 4, replenish: Replenish::Taken };
-                    config.terminus = self.receiver_left.clone();
-                    ends.r#in = Some(id);
-                    ends.server.accept_attach(id, config).unwrap();
-                }
-                // Got before the cut, but not settled.
-                Event::Link(_, LinkEvent::Resumed { tag, key }) if self.decided.contains(&number(&tag)) => {
-                    let settled = ends.server.receiver(key.link()).unwrap().settle(key, ACCEPTED, true);
-                    // Unknown if the sender settled it with the transfer that resumed it.
-                    assert!(matches!(settled, Ok(()) | Err(SettleError::Unknown)));
-                    if self.mode == ReceiverSettleMode::First {
-                        self.decided.remove(&number(&tag));
-                    }
-                }
-                Event::Link(_, LinkEvent::Disposition(_)) => {}
-                Event::Link(_, LinkEvent::DeliveryStarted(_) | LinkEvent::DataReady(_)) if self.streams => {
-                    let mut receiver = ends.server.receiver(ends.r#in.unwrap()).unwrap();
-                    if let Some(mut partial) = receiver.partial() {
-                        let octets = partial.take().into_bytes();
-                        self.streamed.entry(number(&partial.tag())).or_default().extend_from_slice(&octets);
-                    }
-                }
-                _ => {}
-            }
-        }
-        if let Some(mut receiver) = ends.r#in.and_then(|link| ends.server.receiver(link)) {
-            while let Some(delivery) = receiver.next_delivery() {
-                did = true;
-                let n = number(&delivery.tag);
-                let mut whole = self.streamed.remove(&n).unwrap_or_default();
-                whole.extend_from_slice(&delivery.payload.into_bytes());
-                assert!(whole == self.messages[n], "{n} is whole");
-                *self.got.entry(n).or_default() += 1;
-                self.decided.insert(n);
-                // Some are settled only once they are resumed.
-                if !n.is_multiple_of(3) || self.rounds > 3 {
-                    receiver.settle(delivery.key, ACCEPTED, true).unwrap();
-                    if self.mode == ReceiverSettleMode::First {
-                        self.decided.remove(&n);
-                    }
-                }
-            }
-        }
-        for event in events(&mut ends.client) {
-            did = true;
-            match event {
-                Event::Opened => {
-                    let session = ends.client.begin(SessionConfig::default()).unwrap();
-                    let mut config = LinkConfig::sender("link", Target::at("queue"));
-                    config.rcv_settle_mode = self.mode;
-                    config.terminus = self.sender_left.clone();
-                    match ends.client.attach(session, config) {
-                        Ok(link) => ends.out = Some(link),
-                        Err(error) => panic!("{error}"),
-                    }
-                }
-                Event::Link(link, LinkEvent::Attached) => {
-                    let mut sender = ends.client.sender(link).unwrap();
-                    for doubt in sender.in_doubt() {
-                        let message = self.messages[number(&doubt.tag)].clone();
-                        if matches!(doubt.resumption, Resumption::Settle(_)) {
-                            continue;
-                        }
-                        if sender.is_unsettled_incomplete() && doubt.resumption == Resumption::Resend {
-                            continue;
-                        }
-                        if self.again && matches!(doubt.resumption, Resumption::Resume(_)) {
-                            // All of it once more, of which the receiver has some.
-                            sender.resume(doubt.key, None).unwrap();
-                            sender.write(doubt.key, message).unwrap();
-                            sender.finish(doubt.key).unwrap();
-                        } else {
-                            sender.resolve(doubt.key, Some(Payload::from(message))).unwrap();
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        if let Some(mut sender) = ends.out.and_then(|link| ends.client.sender(link)) {
-            let tags: BTreeMap<_, _> = (0..self.messages.len()).map(|n| (sender.by_tag(&tag(n)), n)).collect();
-            while let Some(outcome) = sender.next_outcome() {
-                did = true;
-                if !outcome.settled {
-                    let n = tags[&Some(outcome.key)];
-                    assert_eq!(outcome.state, Some(ACCEPTED));
-                    assert_eq!(self.sent[n], Sent::Begun, "settled once");
-                    sender.settle(outcome.key, outcome.state).unwrap();
-                    self.sent[n] = Sent::Settled;
-                }
-            }
-            // What is settled by the peer is gone.
-            for n in 0..self.messages.len() {
-                if self.sent[n] == Sent::Begun && sender.by_tag(&tag(n)).is_none() {
-                    self.sent[n] = Sent::Settled;
-                }
-                if self.sent[n] == Sent::Not {
-                    let start = DeliveryStart { tag: Some(tag(n)), ..DeliveryStart::default() };
-                    match sender.begin_delivery(start) {
-                        Ok(key) => {
-                            did = true;
-                            let (one, two) = self.messages[n].split_at(self.messages[n].len() / 2);
-                            sender.write(key, Bytes::copy_from_slice(one)).unwrap();
-                            sender.write(key, Bytes::copy_from_slice(two)).unwrap();
-                            sender.finish(key).unwrap();
-                            self.sent[n] = Sent::Begun;
-                        }
-                        Err(SendError::NoCredit | SendError::Detached | SendError::UnsettledIncomplete) => break,
-                        Err(error) => panic!("{error}"),
-                    }
-                }
-            }
-        }
-        did
+    fn arrives(&mut self, at: usize, octets: &[u8]) -> bool {
+        self.arrived[at] += octets.len();
+        support::push(support::Wire::Whole, &mut self.engines[at], &mut self.buffers[at], octets, self.now);
+        self.react();
+        !octets.is_empty()
     }
 
-    fn cut(&mut self, mut ends: Ends) {
-        self.rounds += 1;
-        ends.client.handle_eof(ends.now);
-        ends.server.handle_eof(ends.now);
-        self.work(&mut ends);
-        if let Some(link) = ends.out {
-            let left = ends.client.take_terminus(link).unwrap();
-            let known: BTreeSet<_> = left.unsettled.iter().map(|delivery| number(&delivery.tag)).collect();
-            for (n, sent) in self.sent.iter_mut().enumerate() {
-                // What was never begun on the wire is begun anew.
-                // What was to be settled by a transfer that did not leave is not settled.
-                *sent = match *sent {
-                    Sent::Begun if !known.contains(&n) => Sent::Not,
-                    Sent::Settled if known.contains(&n) => Sent::Begun,
-                    same => same,
-                };
+    /// Everything has ended at both ends, and nothing is left.
+    fn is_over(&mut self) {
+        let Self { engines, apps, befalls, .. } = self;
+        for (engine, app) in engines.iter_mut().zip(apps) {
+            assert_eq!(app.closed.len(), 1, "{befalls:?}: {:?}", app.closed);
+            assert!(app.sessions.is_empty() && app.links.is_empty(), "{befalls:?}: {:?}", app.ends);
+            assert!(engine.is_closed() && engine.poll_timeout().is_none(), "{befalls:?}");
+            assert!(drain(engine, self.now).is_empty() && events(engine).is_empty(), "{befalls:?}");
+            let wrong = |end: &Ended| matches!(end, Ended::Violation(_));
+            assert!(
+                !app.ends.iter().any(wrong) && !matches!(app.closed[0], ConnectionEnd::Violation(_)),
+                "{befalls:?}"
+            );
+            // What has come is what was sent, from its beginning.
+            for (at, payload) in app.received.iter().enumerate() {
+                assert!(payload.len() == SIZES[at] && payload.iter().all(|octet| *octet == at as u8), "{befalls:?}");
             }
-            self.sender_left = Some(left);
-        }
-        if let Some(link) = ends.r#in {
-            let left = ends.server.take_terminus(link).unwrap();
-            let known: BTreeSet<_> = left.unsettled.iter().map(|delivery| number(&delivery.tag)).collect();
-            self.streamed.retain(|n, _| known.contains(n));
-            self.receiver_left = Some(left);
         }
     }
 }
 
-fn world(mode: ReceiverSettleMode, sizes: &[usize], streams: bool, again: bool, max_frame_size: u32) -> World {
-    World {
-        mode,
-        messages: sizes.iter().enumerate().map(|(n, octets)| message(n, *octets)).collect(),
-        sent: vec![Sent::Not; sizes.len()],
-        sender_left: None,
-        receiver_left: None,
-        got: BTreeMap::new(),
-        streams,
-        streamed: BTreeMap::new(),
-        decided: BTreeSet::new(),
-        again,
-        max_frame_size,
-        rounds: 0,
-    }
-}
-
-fn check(mode: ReceiverSettleMode, sizes: &[usize], cuts: &[usize], streams: bool, again: bool, max_frame_size: u32) {
-    let mut world = world(mode, sizes, streams, again, max_frame_size);
-    for cut in cuts {
-        let ends = world.connect(*cut);
-        world.cut(ends);
-    }
-    // At last nothing is in the way; where maps are too large for a frame it takes some rounds.
-    world.rounds = 10;
-    for _ in 0..20 {
-        let mut ends = world.connect(usize::MAX);
-        let (out, r#in) = (ends.out.unwrap(), ends.r#in.unwrap());
-        let sender = ends.client.sender(out).unwrap().unsettled().len();
-        let receiver = ends.server.receiver(r#in).unwrap().unsettled().len();
-        if sender == 0 && receiver == 0 && world.sent.iter().all(|sent| *sent == Sent::Settled) {
-            for n in 0..sizes.len() {
-                let got = world.got.get(&n).copied().unwrap_or(0);
-                let enough = if mode == ReceiverSettleMode::Second { got == 1 } else { got >= 1 };
-                assert!(enough, "{n} was got {got} times");
-            }
-            return;
+/// Every place there is in a conversation of two engines, in both directions.
+fn at_every_place(fate: Fate, check: impl Fn(&Conversation, &Conversation)) {
+    let mut whole = Conversation::of(None);
+    whole.is_over();
+    assert_eq!(whole.apps[0].closed, [ConnectionEnd::Local]);
+    assert_eq!(whole.apps[1].closed, [ConnectionEnd::Remote(None)]);
+    assert_eq!(whole.apps.each_ref().map(|app| (app.received.len(), app.outcomes)), [(3, 3); 2]);
+    for to_server in [false, true] {
+        let octets = whole.arrived[usize::from(to_server)];
+        assert!(octets > 800, "{octets} octets");
+        for at in 0..=octets {
+            let mut conversation = Conversation::of(Some(Befalls { fate, to_server, at }));
+            conversation.is_over();
+            check(&conversation, &whole);
         }
-        world.cut(ends);
-    }
-    panic!("{:?} {:?} {:?}", world.sent, world.sender_left, world.receiver_left);
-}
-
-fn mode() -> impl Strategy<Value = ReceiverSettleMode> {
-    prop_oneof![Just(ReceiverSettleMode::First), Just(ReceiverSettleMode::Second)]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn whatever_is_cut_ends_settled_at_both_ends(
-        mode in mode(),
-        sizes in proptest::collection::vec(0_usize..2000, 1..12),
-        cuts in proptest::collection::vec(300_usize..6000, 0..8),
-        streams in any::<bool>(),
-        again in any::<bool>(),
-        small in any::<bool>(),
-    ) {
-        // 2.6.13-01, 2.6.13-06, 2.6.12-11, 2.7.3-11, 2.7.3-12
-        check(mode, &sizes, &cuts, streams, again, if small { 512 } else { 4096 });
     }
 }
 
 #[test]
-fn a_delivery_cut_at_every_octet_ends_settled_at_both_ends() {
-    for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
-        for (streams, again) in [(false, false), (true, false), (false, true), (true, true)] {
-            for cut in (250..2600).step_by(11) {
-                check(mode, &[1500, 10], &[cut], streams, again, 512);
-            }
+fn a_conversation_split_at_every_place_is_the_same_one() {
+    at_every_place(Fate::Split, |split, whole| {
+        for (split, whole) in split.apps.iter().zip(&whole.apps) {
+            assert_eq!((split.outcomes, &split.received), (whole.outcomes, &whole.received));
+            assert_eq!((&split.closed, &split.ends), (&whole.closed, &whole.ends));
         }
-    }
+    });
+}
+
+#[test]
+fn a_conversation_that_is_cut_off_at_any_place_ends_once_for_both() {
+    at_every_place(Fate::Lost, |cut, _| {
+        for app in &cut.apps {
+            let fits = |end: &ConnectionEnd| {
+                matches!(end, ConnectionEnd::Eof | ConnectionEnd::Local | ConnectionEnd::Remote(None))
+            };
+            assert!(app.closed.iter().all(fits), "{:?}: {:?}", cut.befalls, app.closed);
+        }
+    });
+}
+
+#[test]
+fn a_conversation_in_which_one_direction_falls_silent_ends_in_time() {
+    at_every_place(Fate::Silent, |silent, _| {
+        // Nobody is told that octets are lost: it is the timers of both sides that end it.
+        for app in &silent.apps {
+            assert_ne!(app.closed, [ConnectionEnd::Eof], "{:?}", silent.befalls);
+        }
+    });
 }

@@ -31,6 +31,11 @@ impl<T: Clone> Recent<T> {
         fits(&self.now) || self.before.iter().any(fits)
     }
 
+    fn each(&mut self, change: impl Fn(&mut T)) {
+        change(&mut self.now);
+        self.before.iter_mut().for_each(change);
+    }
+
     fn settle(&mut self) {
         self.before.clear();
     }
@@ -189,6 +194,8 @@ impl Session {
 /// What an engine has said and heard so far.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
+    /// From here on nothing is checked.
+    away: bool,
     input: Vec<u8>,
     output: Vec<u8>,
     header_sent: bool,
@@ -205,6 +212,9 @@ pub(crate) struct Checker {
 impl Checker {
     /// The peer's octets, handed to the engine.
     pub(crate) fn received(&mut self, octets: &[u8]) {
+        if self.away {
+            return;
+        }
         self.input.extend_from_slice(octets);
         if !self.header_received {
             let Some(header) = self.input.first_chunk::<8>() else { return };
@@ -286,9 +296,16 @@ impl Checker {
         }
     }
 
+    pub(crate) fn look_away(&mut self) {
+        self.away = true;
+    }
+
     /// Octets that the engine has sent, all that there were.
     #[track_caller]
     pub(crate) fn sent(&mut self, octets: &[u8]) {
+        if self.away {
+            return;
+        }
         self.output.extend_from_slice(octets);
         let output = std::mem::take(&mut self.output);
         let mut rest = &output[..];
@@ -577,6 +594,12 @@ impl Session {
                 link.credit
             );
             link.count = Recent::new(count);
+            // Counted anew from here, since it may have been more than serial numbers can tell apart.
+            link.credit.each(|grant| {
+                if grant.left(before) == given_up {
+                    *grant = Grant { base: count, room: 0 };
+                }
+            });
         }
         let fits = link.credit.any(|grant| grant.left(count) == credit);
         assert!(fits, "credit {credit} of {:?} at {count}, §2.6.7", link.credit);
