@@ -321,6 +321,6 @@ impl Connection {
     /// A link of this name and direction that is not detached on both sides.
     pub(crate) fn find_link(&self, name: &str, role: Role, which: impl Fn(&Link) -> bool) -> Option<Key> {
         let mut links = self.links.named(name, role);
-        links.find(|(_, link)| which(link)).map(|(key, _)| key)
+        links.find(|(_, link)| link.state != LinkState::Detached && which(link)).map(|(key, _)| key)
     }
 }
