@@ -5,6 +5,7 @@ use amqp10_codec::{Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameTy
 use crate::connection::Connection;
 use crate::event::{Ended, Event, SessionEvent};
 use crate::link::Link;
+use crate::reattach::Whose;
 use crate::session::Session;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState};
@@ -115,6 +116,12 @@ impl Connection {
         }
         if self.find_link(&config.name, config.role, |_| true).is_some() {
             return Err(CommandError::NameInUse);
+        }
+        if let Some(session) = self.sessions.get_mut(session.0)
+            && session.errant.remove(&config.name, config.role).is_some()
+        {
+            // After an error it can only be resumed, with an unsettled map. §2.6.5
+            config.terminus.get_or_insert_default();
         }
         let link = Link::new(session.0, &mut config, LinkState::AttachSent);
         let key = self.links.insert(link);
@@ -228,6 +235,12 @@ impl Connection {
         let session = link.session;
         self.flush_session(session);
         let destroyed = closed || error.is_some();
+        if destroyed
+            && !closed
+            && let (Some(link), Some(session)) = (self.links.get(id.0), self.sessions.get_mut(session))
+        {
+            session.errant.push(link, Whose::Ours);
+        }
         self.send_detach(id.0, closed, error);
         if let Some(link) = self.links.get_mut(id.0) {
             link.destroyed = destroyed;
@@ -308,6 +321,6 @@ impl Connection {
     /// A link of this name and direction that is not detached on both sides.
     pub(crate) fn find_link(&self, name: &str, role: Role, which: impl Fn(&Link) -> bool) -> Option<Key> {
         let mut links = self.links.named(name, role);
-        links.find(|(_, link)| which(link)).map(|(key, _)| key)
+        links.find(|(_, link)| link.state != LinkState::Detached && which(link)).map(|(key, _)| key)
     }
 }

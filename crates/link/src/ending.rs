@@ -177,9 +177,12 @@ impl Connection {
                     session.set_remote_handle(remote, None);
                 }
             }
+            let suspended = link.suspended;
             self.forget_flow(session, key);
+            if !suspended {
+                self.links.forget_name(key);
+            }
         }
-        self.links.forget_name(key);
         if forgotten {
             self.links.remove(key);
         }

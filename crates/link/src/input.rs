@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::SessionConfig;
 use crate::connection::Connection;
 use crate::event::{ConnectionEnd, Ended, Event, SessionEvent};
+use crate::reattach::Whose;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
 use crate::terminus::unsettled_of;
@@ -375,6 +376,10 @@ impl Connection {
             return self.violation(Violation::UnsettledMap, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
+        let errant = self.sessions.get_mut(session).and_then(|session| session.errant.remove(&attach.name, ours));
+        if errant == Some(Whose::Ours) && attach.unsettled.is_none() {
+            return self.violation(Violation::ErrantLink, Some(session), None);
+        }
         let answered = self.find_link(&attach.name, ours, |link| {
             link.session == session && link.remote_handle.is_none() && link.handle.is_some()
         });
@@ -425,9 +430,20 @@ impl Connection {
             return;
         };
         let error = detach.error.into_owned();
+        if error.is_some()
+            && !detach.closed
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.errant.push(link, Whose::Theirs);
+        }
         if link.state == LinkState::DetachSent {
+            let attach = link.remote_attach.take().filter(|_| detach.closed && !link.destroyed);
             link.destroyed |= error.is_some();
-            return self.detached(key, detach.closed, Ended::Local);
+            self.detached(key, detach.closed, Ended::Local);
+            if let Some(attach) = attach {
+                self.close_anew(session, &attach);
+            }
+            return;
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {
             // Not answered yet: attach, then detach, so that the peer sees both. §2.6.3

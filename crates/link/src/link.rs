@@ -90,6 +90,8 @@ pub(crate) struct UnsettledIn {
     pub(crate) mode: ReceiverSettleMode,
     /// All of it is here; only then can it be settled for good.
     pub(crate) complete: bool,
+    /// The sender has told an outcome of its own. §2.6.12
+    pub(crate) decided: bool,
 }
 
 #[derive(Debug)]

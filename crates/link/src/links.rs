@@ -37,7 +37,7 @@ impl Links {
         self.slots.remove(key)
     }
 
-    /// A link is detached on both sides: it is found by its key only.
+    /// A link is detached on both sides for good: it is found by its key only.
     pub(crate) fn forget_name(&mut self, key: Key) {
         let Some(link) = self.slots.get(key) else {
             return;
@@ -50,7 +50,7 @@ impl Links {
         }
     }
 
-    /// The links of this name and role that are not detached on both sides.
+    /// The links of this name and role that are not detached on both sides, or only suspended.
     pub(crate) fn named<'l>(&'l self, name: &'l str, role: Role) -> impl Iterator<Item = (Key, &'l Link)> {
         let same = self.names.get(&self.hash(name, role)).map(Vec::as_slice).unwrap_or_default();
         let found = same.iter().filter_map(|key| Some((*key, self.slots.get(*key)?)));

@@ -1,13 +1,59 @@
 //! A link attached again while its endpoint lives: its deliveries go on under their delivery-ids. §2.6.4
 
-use amqp10_codec::{DeliveryState, Role};
+use amqp10_codec::{Attach, DeliveryState, Role, Str};
 
+use crate::LinkConfig;
 use crate::connection::Connection;
 use crate::link::{End, Link, UnsettledOut};
-use crate::slots::Key;
+use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 
+/// How many links that ended with an error a session remembers.
+const MOST_ERRANT: usize = 64;
+
+/// Links that were detached with an error and not closed: they can only be resumed. §2.6.5
+#[derive(Debug, Default)]
+pub(crate) struct Errant(Vec<(Str<'static>, Role, Whose)>);
+
+/// Whose error it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    Theirs,
+}
+
+impl Errant {
+    pub(crate) fn push(&mut self, link: &Link, whose: Whose) {
+        self.remove(&link.name, link.role());
+        if self.0.len() >= MOST_ERRANT {
+            self.0.remove(0);
+        }
+        self.0.push((link.name.clone(), link.role(), whose));
+    }
+
+    /// Forgets a link that is attached anew; `role` is that of our end.
+    pub(crate) fn remove(&mut self, name: &str, role: Role) -> Option<Whose> {
+        let at = self.0.iter().position(|(known, known_role, _)| *known == *name && *known_role == role)?;
+        Some(self.0.remove(at).2)
+    }
+}
+
 impl Connection {
+    /// The peer has closed a link while our detach, which did not, was on its way: it is attached once more and closed. §2.6.6
+    pub(crate) fn close_anew(&mut self, session: Key, attach: &Attach<'static>) {
+        let mut config = match attach.role {
+            Role::Sender => LinkConfig::receiver(attach.name.clone(), attach.source.clone().unwrap_or_default()),
+            Role::Receiver => LinkConfig::sender(attach.name.clone(), attach.target.clone().unwrap_or_default()),
+        };
+        let link = Link::new(session, &mut config, LinkState::AttachSent);
+        let key = self.links.insert(Link { abandoned: true, ..link });
+        if self.send_attach(key, config).is_err() {
+            self.links.remove(key);
+            return;
+        }
+        self.detach(LinkId(key), true, None);
+    }
+
     /// The suspended endpoint that a link attached without an unsettled map continues.
     pub(crate) fn suspended(&self, link: &Link) -> Option<Key> {
         let mut links = self.links.named(&link.name, link.role());

@@ -1,6 +1,6 @@
 //! Flows, dispositions and transfers that come in.
 
-use amqp10_codec::{Disposition, Flow, IntoOwned, ReceiverSettleMode, Role, SenderSettleMode, Transfer};
+use amqp10_codec::{DeliveryState, Disposition, Flow, IntoOwned, ReceiverSettleMode, Role, SenderSettleMode, Transfer};
 use bytes::Bytes;
 
 use crate::connection::Connection;
@@ -127,15 +127,25 @@ impl Connection {
                 }
             }
             // The peer speaks of what it has sent to us.
-            Role::Sender if disposition.settled => {
+            Role::Sender if disposition.settled || state.as_ref().is_some_and(DeliveryState::is_outcome) => {
                 for entry in session.incoming.range(first, last) {
                     let Some(link) = self.links.get_mut(entry.link) else {
                         continue;
                     };
                     let Some(end) = link.receiver() else { continue };
-                    let Some(unsettled) = end.unsettled.get(entry.delivery) else {
+                    let Some(unsettled) = end.unsettled.get_mut(entry.delivery) else {
                         continue;
                     };
+                    if std::mem::replace(&mut unsettled.decided, true) && !disposition.settled {
+                        // An outcome does not change, and is told once. §3.4
+                        continue;
+                    }
+                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
+                    let outcome = Outcome { key, state: state.clone(), settled: disposition.settled };
+                    self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Disposition(outcome)));
+                    if !disposition.settled {
+                        continue;
+                    }
                     if !unsettled.complete {
                         // It is settled, but the rest of it still comes.
                         if let Some(incoming) = &mut end.incoming {
@@ -238,7 +248,7 @@ impl ReceiverEnd {
         self.available = self.available.map(|waiting| waiting.saturating_sub(1));
         session.next_incoming_delivery = Some(id.next());
         let complete = !transfer.more;
-        let unsettled = UnsettledIn { id: Some(id), tag, state: None, mode: modes.1, complete };
+        let unsettled = UnsettledIn { id: Some(id), tag, state: None, mode: modes.1, complete, decided: false };
         let delivery = self.unsettled.insert(unsettled).ok_or(Violation::DuplicateTag)?;
         session.incoming.push(id, link, delivery);
         Ok(Head {

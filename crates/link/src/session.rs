@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::SessionConfig;
 use crate::deliveries::Ledger;
+use crate::reattach::Errant;
 use crate::slots::Key;
 use crate::state::SessionState;
 
@@ -74,6 +75,8 @@ pub(crate) struct Session {
     /// Unsettled deliveries that went out.
     pub(crate) outgoing: Ledger,
 
+    /// Links whose endpoints were destroyed by an error, but not closed.
+    pub(crate) errant: Errant,
     /// Frames that came before our begin was out; nothing may be answered until it is.
     pub(crate) early: Vec<Bytes>,
     /// A flow is wanted even if no link has one.
@@ -107,6 +110,7 @@ impl Session {
             remote_handles: RemoteHandles::default(),
             incoming: Ledger::default(),
             outgoing: Ledger::default(),
+            errant: Errant::default(),
             early: Vec::new(),
             flow_due: false,
             flows: VecDeque::new(),

@@ -176,6 +176,7 @@ impl ReceiverEnd {
                 tag: delivery.tag,
                 state: delivery.state.map(Box::new),
                 mode,
+                decided: false,
                 complete: delivery.arrived.as_deref().is_none_or(|arrived| arrived.before.is_none()),
             });
             if let (Some(key), Some(arrived)) = (key, delivery.arrived) {

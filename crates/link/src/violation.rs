@@ -61,6 +61,8 @@ pub enum Violation {
     UnattachedHandle(&'static str),
     /// An unsettled map whose keys are no delivery-tags, or whose values are no states. §2.7.3
     UnsettledMap,
+    /// A link that we detached with an error reattached instead of resumed. §2.6.5
+    ErrantLink,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
     /// A transfer from the receiver of a link. §2.7.5
@@ -121,6 +123,7 @@ impl Violation {
             | Self::ResumedElsewhere => ErrorCondition::INVALID_FIELD,
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
+            Self::ErrantLink => ErrorCondition::ERRANT_LINK,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
             Self::TransferFromReceiver | Self::UnsettledIncomplete => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
@@ -159,6 +162,7 @@ impl Violation {
             | Self::UnattachedHandle(_)
             | Self::TransferFromReceiver
             | Self::UnsettledMap
+            | Self::ErrantLink
             | Self::InitialDeliveryCount
             | Self::DispositionRange
             | Self::UnansweredBegins
@@ -213,6 +217,7 @@ impl fmt::Display for Violation {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
             Self::UnsettledMap => f.write_str("the unsettled map is not one of delivery-tags and states (§2.7.3)"),
+            Self::ErrantLink => f.write_str("a link that was detached with an error can only be resumed (§2.6.5)"),
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {
@@ -277,6 +282,7 @@ mod tests {
             (V::HandleInUse, Session, "amqp:session:handle-in-use"),
             (V::UnattachedHandle("flow"), Session, "amqp:session:unattached-handle"),
             (V::UnsettledMap, Session, "amqp:invalid-field"),
+            (V::ErrantLink, Session, "amqp:session:errant-link"),
             (V::InitialDeliveryCount, Session, "amqp:invalid-field"),
             (V::TransferFromReceiver, Session, "amqp:not-allowed"),
             (V::DispositionRange, Session, "amqp:invalid-field"),

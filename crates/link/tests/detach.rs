@@ -39,7 +39,15 @@ fn h18_detaches_crossing_on_the_wire() {
                 let a = scene.a;
                 scene.peer.engine.detach(a, ours, error.clone());
                 assert_eq!(scene.peer.told().len(), 1);
+                let closes_anew = theirs && !ours && error.is_none();
                 scene.peer.send(10, &Detach { error, ..detach(5, theirs) });
+                if closes_anew {
+                    // 2.6.6-04, 2.6.6-05
+                    assert_eq!(scene.peer.told(), ["0 attach a handle 0", "0 detach handle 0 closed"]);
+                    scene.peer.send(10, &sender("a", 5));
+                    scene.peer.send(10, &detach(5, true));
+                }
+                // 2.6.6-06
                 assert_eq!(scene.peer.told(), NOTHING, "no second detach");
                 assert_eq!(scene.peer.events(), [detached(a, theirs, Ended::Local)]);
                 assert!(scene.peer.engine.take_terminus(a).is_some());

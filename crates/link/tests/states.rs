@@ -69,6 +69,10 @@ impl Stage {
                     LinkEvent::DataReady(_) => format!("{new}link: data ready"),
                     LinkEvent::DeliveryComplete => format!("{new}link: delivery complete"),
                     LinkEvent::DeliveryAborted(_) => format!("{new}link: delivery aborted"),
+                    LinkEvent::Disposition(outcome) => {
+                        let settled = if outcome.settled { ", settled" } else { "" };
+                        format!("{new}link: state of the sender{settled}")
+                    }
                     LinkEvent::Detached { closed, end } => {
                         let closed = if closed { "closed" } else { "detached" };
                         format!("{new}link {closed} by {}", ended(&end))

@@ -82,6 +82,8 @@ impl Endings {
             Event::Session(id, SessionEvent::Ended(_)) => assert!(self.sessions.insert(*id), "ended twice"),
             Event::Session(id, _) => assert!(!self.sessions.contains(id), "{event:?} after its end"),
             Event::Link(id, LinkEvent::Detached { .. }) => assert!(self.links.insert(*id), "detached twice"),
+            // A link that was detached and not closed lives on in its deliveries, §2.6.4.
+            Event::Link(_, LinkEvent::Outcomes | LinkEvent::Disposition(_)) => {}
             Event::Link(id, _) => assert!(!self.links.contains(id), "{event:?} after its end"),
             _ => {}
         }
