@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::constructor as code;
+use crate::text::short_string;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 
 /// A type of §1.4: a list of fields behind a descriptor.
@@ -132,24 +133,67 @@ impl<'a> ListReader<'a> {
         }
     }
 
+    /// The next field, as [`optional`](Self::optional), but decoded by a call, so that the list can stay in registers.
+    #[inline(always)]
+    pub(crate) fn optional_apart<T: Decode<'a>>(&mut self) -> Result<Option<T>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        if let [code::NULL, rest @ ..] = self.fields.rest() {
+            self.fields.go_to(rest);
+            return Ok(None);
+        }
+        let (value, rest) = decode_apart(self.fields.rest(), self.fields.offset(), self.fields.depth_left())?;
+        self.fields.go_to(rest);
+        Ok(Some(value))
+    }
+
+    /// Takes the next field if it is a string of at most 255 octets.
+    #[inline(always)]
+    pub(crate) fn short_string(&mut self) -> Option<&'a str> {
+        let left = self.left.checked_sub(1)?;
+        let (text, rest) = short_string(self.fields.rest())?;
+        self.left = left;
+        self.fields.go_to(rest);
+        Some(text)
+    }
+
     /// Skips what is left and checks that the list ends where its size said.
     ///
     /// # Errors
     /// When a field beyond the declaration is malformed, or octets are left over.
     #[inline(always)]
     pub fn close(self) -> Result<(), DecodeError> {
-        if self.left == 0 { self.fields.finish() } else { self.skip_left() }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn skip_left(mut self) -> Result<(), DecodeError> {
-        while let Some(left) = self.left.checked_sub(1) {
-            self.left = left;
-            self.fields.skip()?;
+        if self.left == 0 && self.fields.is_empty() {
+            return Ok(());
         }
-        self.fields.finish()
+        // In parts, so that they can stay in registers until here.
+        let Self { fields, left } = self;
+        skip_left(left, fields.rest(), fields.offset(), fields.depth_left())
     }
+}
+
+/// Decodes the field at the start of `rest`; returns it and what stands behind it.
+#[inline(never)]
+fn decode_apart<'a, T: Decode<'a>>(
+    rest: &'a [u8],
+    offset: usize,
+    depth_left: u8,
+) -> Result<(T, &'a [u8]), DecodeError> {
+    let mut reader = Reader::inner(rest, offset, depth_left);
+    let value = T::decode(&mut reader)?;
+    Ok((value, reader.rest()))
+}
+
+#[cold]
+#[inline(never)]
+fn skip_left(left: u32, rest: &[u8], offset: usize, depth_left: u8) -> Result<(), DecodeError> {
+    let mut fields = Reader::inner(rest, offset, depth_left);
+    for _ in 0..left {
+        fields.skip()?;
+    }
+    fields.finish()
 }
 
 /// Writes the fields of a composite in the order of their declaration.
@@ -168,10 +212,17 @@ impl<'o> ListWriter<'o> {
     /// Begins the list of a composite behind its descriptor.
     #[inline]
     pub fn described(code: u64, out: &'o mut Vec<u8>) -> Self {
-        out.push(code::DESCRIBED);
-        code.encode(out);
-        let start = out.len();
-        out.extend_from_slice(&[code::LIST8, 0, 0]);
+        match u8::try_from(code) {
+            // In one go: every composite of the specification begins so.
+            Ok(code) if code > 0 => {
+                out.extend_from_slice(&[code::DESCRIBED, code::SMALLULONG, code, code::LIST8, 0, 0]);
+            }
+            _ => {
+                begin_described(code, out);
+                out.extend_from_slice(&[code::LIST8, 0, 0]);
+            }
+        }
+        let start = out.len().saturating_sub(3);
         Self { out, start, count: 0, nulls: 0 }
     }
 
@@ -202,26 +253,33 @@ impl<'o> ListWriter<'o> {
     }
 
     /// Ends the list.
+    #[inline]
     pub fn close(self) {
-        let size = self.out.len().saturating_sub(self.start).saturating_sub(2);
         if self.count == 0 {
             self.out.truncate(self.start);
             self.out.push(code::LIST0);
             return;
         }
+        let size = self.out.len().saturating_sub(self.start).saturating_sub(2);
         match (u8::try_from(size), u8::try_from(self.count)) {
             (Ok(size), Ok(count)) => {
-                if let Some(head) = self.out.get_mut(self.start.saturating_add(1)..) {
-                    head.iter_mut().zip([size, count]).for_each(|(octet, value)| *octet = value);
+                if let Some([_, head @ ..]) = self.out.get_mut(self.start..)
+                    && let Some(head) = head.first_chunk_mut()
+                {
+                    *head = [size, count];
                 }
             }
-            _ => {
-                let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
-                let [c0, c1, c2, c3] = self.count.to_be_bytes();
-                let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
-                self.out.splice(self.start..self.start.saturating_add(3), head);
-            }
+            _ => self.widen(size),
         }
+    }
+
+    /// Ends the list in its wide form.
+    #[cold]
+    fn widen(self, size: usize) {
+        let [s0, s1, s2, s3] = (size as u32).saturating_add(3).to_be_bytes();
+        let [c0, c1, c2, c3] = self.count.to_be_bytes();
+        let head = [code::LIST32, s0, s1, s2, s3, c0, c1, c2, c3];
+        self.out.splice(self.start..self.start.saturating_add(3), head);
     }
 }
 

@@ -225,6 +225,25 @@ impl<'a> Decode<'a> for &'a str {
     }
 }
 
+/// The string of at most 255 octets at the start of `rest`, and what stands behind it; `None` if there is no such string.
+#[inline(always)]
+pub(crate) fn short_string(rest: &[u8]) -> Option<(&str, &[u8])> {
+    let [code::STR8, size, rest @ ..] = rest else { return None };
+    let (octets, rest) = rest.split_at_checked(usize::from(*size))?;
+    match core::str::from_utf8(octets) {
+        Ok(text) => Some((text, rest)),
+        Err(_) => None,
+    }
+}
+
+/// The same for a string of any length.
+#[inline(never)]
+pub(crate) fn long_string(rest: &[u8]) -> Option<(&str, &[u8])> {
+    let mut reader = Reader::sized(rest);
+    let text = reader.read().ok()?;
+    Some((text, reader.rest()))
+}
+
 /// An error about octets that are not UTF-8 and end at `end`.
 #[cold]
 fn invalid_utf8(octets: &[u8], end: usize) -> DecodeError {
@@ -291,9 +310,9 @@ fn encode_variable(small: u8, wide: u8, octets: &[u8], out: &mut Vec<u8>) {
     match u8::try_from(octets.len()) {
         Ok(size) => out.extend_from_slice(&[small, size]),
         Err(_) => {
-            out.push(wide);
             // Limited to 2^31 octets at construction, or borrowed from an input with a 32-bit size.
-            out.extend_from_slice(&(octets.len() as u32).to_be_bytes());
+            let [s0, s1, s2, s3] = (octets.len() as u32).to_be_bytes();
+            out.extend_from_slice(&[wide, s0, s1, s2, s3]);
         }
     }
     out.extend_from_slice(octets);

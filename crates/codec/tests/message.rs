@@ -98,6 +98,17 @@ fn an_error_names_section_and_offset() {
 }
 
 #[test]
+fn application_properties_one_by_one_and_all_at_once() {
+    let one_by_one = Message::value(1_u8).application_property("a", 1_u8).application_property("b", "two");
+    let at_once = Message::value(1_u8).application_properties(Map::new().with("a", 1_u8).with("b", "two"));
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(encoded(&at_once), encoded(&one_by_one));
+    // Whatever was there is replaced.
+    let replaced = one_by_one.application_properties(Map::new().with("c", 3_u8));
+    assert_eq!(replaced, Message::value(1_u8).application_property("c", 3_u8));
+}
+
+#[test]
 fn every_field_can_be_set() {
     let symbol = Symbol::from_static;
     let message = Message::value("body")

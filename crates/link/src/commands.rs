@@ -117,7 +117,10 @@ impl Connection {
         let link = Link::new(session.0, &mut config, LinkState::AttachSent);
         let key = self.links.insert(link);
         match self.send_attach(key, config) {
-            Ok(()) => Ok(LinkId(key)),
+            Ok(()) => {
+                self.reattach(key);
+                Ok(LinkId(key))
+            }
             Err(error) => {
                 self.links.remove(key);
                 Err(error)
@@ -151,12 +154,16 @@ impl Connection {
         }
         let mut link = Link::new(link.session, &mut config, LinkState::AttachReceived);
         link.receive_attach(&remote);
+        let reattaches = remote.unsettled.is_none();
         link.remote_attach = Some(Box::new(remote));
         if let Some(place) = self.links.get_mut(id.0) {
             link.take_early_flow(place);
             *place = link;
         }
         self.send_attach(id.0, config)?;
+        if reattaches {
+            self.reattach(id.0);
+        }
         self.attached(id.0);
         Ok(())
     }
@@ -207,8 +214,10 @@ impl Connection {
         }
         let session = link.session;
         self.flush_session(session);
+        let destroyed = closed || error.is_some();
         self.send_detach(id.0, closed, error);
         if let Some(link) = self.links.get_mut(id.0) {
+            link.destroyed = destroyed;
             link.state = LinkState::DetachSent;
         }
         self.forget_flow(session, id.0);
@@ -221,22 +230,37 @@ impl Connection {
             return;
         };
         link.abandoned = true;
-        if link.state == LinkState::Detached {
-            self.links.remove(id.0);
-        } else {
+        if !self.forget_detached(id.0) {
             self.detach(id, true, None);
         }
     }
 
-    /// Takes the unsettled state of a link whose end was told; its name finds nothing from then on.
+    /// Forgets a link that nobody holds if it is detached on both sides.
+    fn forget_detached(&mut self, key: Key) -> bool {
+        let Some(link) = self.links.get(key).filter(|link| link.state == LinkState::Detached) else {
+            return false;
+        };
+        if link.suspended
+            && let Some(session) = self.sessions.get_mut(link.session)
+        {
+            session.incoming.remove_link(key);
+            session.outgoing.remove_link(key);
+        }
+        self.links.remove(key);
+        true
+    }
+
+    /// Takes the unsettled state of a link whose end was told, for [`LinkConfig::terminus`] of the next; its name finds nothing from then
+    /// on. What has arrived on it can be taken before.
+    ///
+    /// A link that was detached without an error, and not closed, lives on for as long as its terminus is here and its session lasts:
+    /// deliveries are settled at both ends as before, and attaching it again finds them. §2.6.4
     pub fn take_terminus(&mut self, id: LinkId) -> Option<Terminus> {
         let link = self.links.get_mut(id.0).filter(|link| link.told && !link.abandoned)?;
         let unsettled = link.unsettled();
         // Where the peer has not answered our detach yet, its numbers stay taken until it has.
         link.abandoned = true;
-        if link.state == LinkState::Detached {
-            self.links.remove(id.0);
-        }
+        self.forget_detached(id.0);
         Some(Terminus { unsettled })
     }
 

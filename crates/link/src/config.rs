@@ -138,8 +138,11 @@ pub struct LinkConfig {
     pub credit: CreditMode,
     /// Octets held undelivered above which a receiver grants no more credit. Default: 1 MiB.
     pub link_buffer: usize,
-    /// Unsettled state of an earlier link with the same terminus.
-    pub terminus: Terminus,
+    /// The terminus of an earlier link of this name and direction, which this one resumes. §2.6.3
+    ///
+    /// None for a new link; but where the earlier one was detached on this session without an error, and its terminus has not been
+    /// taken, it is reattached. §2.6.4
+    pub terminus: Option<Terminus>,
     /// Extensions offered to the peer.
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
@@ -161,7 +164,7 @@ impl LinkConfig {
             max_message_size: None,
             credit: CreditMode::default(),
             link_buffer: 1 << 20,
-            terminus: Terminus::default(),
+            terminus: None,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
             properties: None,

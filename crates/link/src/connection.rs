@@ -390,8 +390,16 @@ impl Connection {
             link.flow_queued = true;
             session.flows.push_back(key);
         }
+        let resumes = link.resumes;
         let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
         tell(LinkEvent::Attached);
+        if resumes {
+            self.resolve(key);
+        }
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
         if let Some(end) = link.sender().filter(|end| end.credit > 0) {
             tell(LinkEvent::Sendable);
             if end.drain {

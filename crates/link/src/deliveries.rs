@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use amqp10_codec::{DeliveryNumber, DeliveryState, DeliveryTag, MessageFormat};
+use amqp10_codec::{DeliveryNumber, DeliveryTag, MessageFormat};
 use bytes::{Bytes, BytesMut};
 
 use crate::LinkId;
+use crate::resume::Resumed;
+use crate::sections::Progress;
 use crate::session::Session;
 use crate::slots::Key;
 
@@ -45,6 +47,12 @@ pub struct Payload {
     first: Bytes,
     #[expect(clippy::box_collection, reason = "nearly every delivery comes in one slice, and is moved about")]
     more: Option<Box<Vec<Bytes>>>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(octets: Bytes) -> Self {
+        Self::new(octets)
+    }
 }
 
 impl Payload {
@@ -115,6 +123,9 @@ impl Partial<'_> {
     pub fn take(&mut self) -> Payload {
         self.incoming.told = false;
         let payload = std::mem::take(&mut self.incoming.payload);
+        let format = self.incoming.head.message_format;
+        let progress = self.incoming.progress.get_or_insert_with(|| Box::new(Progress::new(format)));
+        payload.parts().for_each(|part| progress.advance(part));
         *self.held = self.held.saturating_sub(payload.len());
         if let Some(session) = self.session.as_deref_mut() {
             session.release_octets(payload.len());
@@ -146,22 +157,10 @@ pub(crate) struct Incoming {
     pub(crate) started: bool,
     /// Whether `DataReady` was told and nothing taken since.
     pub(crate) told: bool,
-}
-
-/// The unsettled state of a link, which belongs to its terminus and outlives link, session and connection. §2.6.13
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Terminus {
-    /// The deliveries that are unsettled here.
-    pub unsettled: Vec<UnsettledDelivery>,
-}
-
-/// A delivery that is unsettled at one end of a link.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnsettledDelivery {
-    /// Its tag.
-    pub tag: DeliveryTag,
-    /// Its state at this end, if it has one.
-    pub state: Option<DeliveryState<'static>>,
+    /// How far the message had come before what is in `payload`; none if nothing had.
+    pub(crate) progress: Option<Box<Progress>>,
+    /// What is left to do about a delivery of an earlier link that is resumed.
+    pub(crate) resumed: Option<Box<Resumed>>,
 }
 
 /// An unsettled delivery in the book of its session.
@@ -235,6 +234,11 @@ impl Ledger {
         let mut live = Vec::with_capacity(entries.clone().count());
         live.extend(entries.filter(|entry| entry.live));
         live
+    }
+
+    /// The deliveries of a link belong to another one from now on.
+    pub(crate) fn move_link(&mut self, from: Key, to: Key) {
+        self.entries.iter_mut().filter(|entry| entry.link == from).for_each(|entry| entry.link = to);
     }
 
     /// Forgets the deliveries of a link that is gone.

@@ -41,6 +41,7 @@ impl Connection {
                     self.send_detach(link, true, Some(violation.to_error()));
                 }
                 if let Some(link) = self.links.get_mut(link) {
+                    link.destroyed = true;
                     link.state = LinkState::DetachSent;
                 }
                 self.tell_detached(link, true, Ended::Violation(violation));
@@ -111,24 +112,31 @@ impl Connection {
         }
     }
 
-    /// Tells once that a link is over, and forgets what it held.
+    /// Tells once that a link is over, and what it held counts no longer.
     pub(crate) fn tell_detached(&mut self, key: Key, closed: bool, end: Ended) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let (held, unfinished) = match &mut link.end {
-            crate::link::End::Receiver(receiver) => (receiver.clear(), std::mem::take(&mut receiver.unfinished)),
+            // What has arrived can be taken until the terminus is.
+            crate::link::End::Receiver(receiver) => {
+                (std::mem::take(&mut receiver.held), std::mem::take(&mut receiver.unfinished))
+            }
             crate::link::End::Sender(sender) => {
                 sender.queue.clear();
+                sender.waiting = 0;
                 (0, 0)
             }
         };
         let told = std::mem::replace(&mut link.told, true) || link.abandoned;
+        let suspended = link.suspended;
         if let Some(session) = self.sessions.get_mut(link.session) {
             session.unfinished = session.unfinished.saturating_sub(unfinished);
             session.release_octets(held);
-            session.incoming.remove_link(key);
-            session.outgoing.remove_link(key);
+            if !suspended {
+                session.incoming.remove_link(key);
+                session.outgoing.remove_link(key);
+            }
         }
         if !told {
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Detached { closed, end }));
@@ -137,13 +145,15 @@ impl Connection {
 
     /// A link is detached on both sides, or what it stood on is gone: tells so once and frees its handles.
     pub(crate) fn detached(&mut self, key: Key, closed: bool, end: Ended) {
-        let Some(link) = self.links.get(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
         if link.state == LinkState::Detached {
             return;
         }
         let forgotten = link.abandoned;
+        let peaceful = matches!(end, Ended::Local | Ended::Remote(None));
+        link.suspended = peaceful && !closed && !forgotten && !link.destroyed && !link.told;
         self.tell_detached(key, closed, end);
         if let Some(link) = self.links.get_mut(key) {
             link.state = LinkState::Detached;

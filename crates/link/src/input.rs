@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::event::{ConnectionEnd, Ended, Event, SessionEvent};
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
+use crate::terminus::unsettled_of;
 use crate::violation::Violation;
 
 /// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
@@ -343,6 +344,9 @@ impl Connection {
         if attach.role == Role::Sender && attach.initial_delivery_count.is_none() {
             return self.violation(Violation::InitialDeliveryCount, Some(session), None);
         }
+        if attach.unsettled.is_some() && unsettled_of(attach).any(|entry| entry.is_err()) {
+            return self.violation(Violation::UnsettledMap, Some(session), None);
+        }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
         let answered = self.find_link(&attach.name, ours, |link| {
             link.session == session && link.remote_handle.is_none() && link.handle.is_some()
@@ -390,11 +394,12 @@ impl Connection {
         let Some(key) = found else {
             return self.violation(Violation::UnattachedHandle("detach"), Some(session), None);
         };
-        let Some(link) = self.links.get(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let error = detach.error.into_owned();
         if link.state == LinkState::DetachSent {
+            link.destroyed |= error.is_some();
             return self.detached(key, detach.closed, Ended::Local);
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {

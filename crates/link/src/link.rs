@@ -1,6 +1,6 @@
 //! One end of a link. §2.6
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
@@ -10,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
+use crate::resume::Resumes;
 use crate::slots::Key;
 use crate::state::LinkState;
+use crate::terminus::{Arrived, Doubts, Terminus, UnsettledDelivery};
 use crate::unsettled::{Tagged, Unsettled};
-use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
+use crate::{Delivery, LinkConfig, Outcome};
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -24,6 +26,14 @@ pub(crate) struct Link {
     pub(crate) abandoned: bool,
     /// Its end has been told.
     pub(crate) told: bool,
+    /// We end it for good: closed, or with an error. §2.6.5, §2.6.6
+    pub(crate) destroyed: bool,
+    /// Detached at both ends, but not destroyed: its deliveries are settled as before, and it can be reattached. §2.6.4
+    pub(crate) suspended: bool,
+    /// It resumes an earlier link, so its attach has an unsettled map.
+    pub(crate) resumes: bool,
+    /// Our unsettled map was too large for the attach; or the peer's, if we send. §2.7.3
+    pub(crate) incomplete: bool,
     pub(crate) handle: Option<Handle>,
     pub(crate) remote_handle: Option<Handle>,
     pub(crate) remote_attach: Option<Box<Attach<'static>>>,
@@ -65,12 +75,14 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
+    /// What an earlier link left of deliveries that were not resumed yet.
+    pub(crate) arrived: HashMap<Key, Arrived>,
 }
 
 /// A delivery that came in and is unsettled.
 #[derive(Debug)]
 pub(crate) struct UnsettledIn {
-    /// None if the session of its id is gone.
+    /// None if it belongs to an earlier link and was not resumed yet.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) tag: DeliveryTag,
     /// The state we told, if it was not settled with it.
@@ -101,10 +113,12 @@ pub(crate) struct SenderEnd {
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
     pub(crate) unsettled: Unsettled<UnsettledOut>,
     pub(crate) next_tag: u64,
-    outcomes: VecDeque<Outcome>,
+    pub(crate) outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
-    outcomes_taken: u64,
-    outcomes_told: bool,
+    pub(crate) outcomes_taken: u64,
+    pub(crate) outcomes_told: bool,
+    /// Deliveries of an earlier link.
+    pub(crate) doubts: Doubts,
 }
 
 /// A delivery that went out, or is about to.
@@ -112,9 +126,12 @@ pub(crate) struct SenderEnd {
 pub(crate) struct UnsettledOut {
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) tag: DeliveryTag,
+    pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+    /// It was sent on an earlier link, and has not been resumed or sent again on this one.
+    pub(crate) in_doubt: bool,
     /// The number of its outcome that was told last.
-    told: Option<u64>,
+    pub(crate) told: Option<u64>,
 }
 
 impl Tagged for UnsettledIn {
@@ -130,8 +147,8 @@ impl Tagged for UnsettledOut {
 }
 
 impl UnsettledOut {
-    pub(crate) fn new(tag: DeliveryTag, settled: bool) -> Self {
-        Self { id: None, tag, settled, told: None }
+    pub(crate) fn new(tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
+        Self { id: None, tag, message_format, settled, in_doubt: false, told: None }
     }
 }
 
@@ -152,9 +169,27 @@ pub(crate) struct Outgoing {
     pub(crate) octets: u64,
     pub(crate) finished: bool,
     pub(crate) aborted: bool,
+    /// What its first transfer says besides, if it resumes a delivery of an earlier link.
+    pub(crate) resumes: Option<Box<Resumes>>,
 }
 
 impl Outgoing {
+    pub(crate) fn new(key: Key, tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
+        Self {
+            key,
+            tag,
+            message_format,
+            settled,
+            id: None,
+            next: Bytes::new(),
+            more: None,
+            octets: 0,
+            finished: false,
+            aborted: false,
+            resumes: None,
+        }
+    }
+
     /// Whether there is something to send now.
     pub(crate) fn is_sendable(&self) -> bool {
         self.finished || self.aborted || !self.next.is_empty()
@@ -196,7 +231,8 @@ impl Outgoing {
 impl Link {
     /// Our end as configured.
     pub(crate) fn new(session: Key, config: &mut LinkConfig, state: LinkState) -> Self {
-        let terminus = std::mem::take(&mut config.terminus);
+        let resumes = config.terminus.is_some();
+        let terminus = config.terminus.take().unwrap_or_default();
         let end = match config.role {
             Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
@@ -207,6 +243,10 @@ impl Link {
             state,
             abandoned: false,
             told: false,
+            destroyed: false,
+            suspended: false,
+            resumes,
+            incomplete: false,
             handle: None,
             remote_handle: None,
             remote_attach: None,
@@ -236,20 +276,12 @@ impl Link {
 
     /// Our attach.
     pub(crate) fn attach(&self, handle: Handle, config: LinkConfig) -> Attach<'static> {
-        let mut unsettled = amqp10_codec::Map::new();
-        for delivery in &self.unsettled() {
-            let state = delivery.state.as_ref();
-            match state {
-                Some(state) => unsettled.push(&delivery.tag, state),
-                None => unsettled.push(&delivery.tag, &()),
-            }
-        }
         Attach {
             snd_settle_mode: self.snd_settle_mode,
             rcv_settle_mode: self.rcv_settle_mode,
             source: config.source,
             target: config.target,
-            unsettled: (!unsettled.is_empty()).then_some(unsettled),
+            unsettled: self.resumes.then(amqp10_codec::Map::new),
             initial_delivery_count: match &self.end {
                 End::Sender(sender) => Some(sender.delivery_count),
                 End::Receiver(_) => None,
@@ -273,6 +305,7 @@ impl Link {
             }
             End::Sender(sender) => {
                 self.rcv_settle_mode = attach.rcv_settle_mode;
+                self.incomplete |= attach.incomplete_unsettled;
                 sender.max_message_size = attach.max_message_size.filter(|size| *size > 0);
             }
         }
@@ -289,18 +322,19 @@ impl Link {
     /// The unsettled deliveries of this end.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
         match &self.end {
-            End::Receiver(receiver) => receiver
-                .unsettled
-                .iter()
-                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: delivery.state.as_deref().cloned() })
-                .collect(),
-            End::Sender(sender) => sender
-                .unsettled
-                .iter()
-                .filter(|(_, delivery)| !delivery.settled && delivery.id.is_some())
-                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: None })
-                .collect(),
+            End::Receiver(receiver) => receiver.unsettled(),
+            End::Sender(sender) => sender.unsettled(),
         }
+    }
+
+    /// Whether either attach had no room for all unsettled deliveries.
+    pub(crate) fn is_unsettled_incomplete(&self) -> bool {
+        self.incomplete || self.remote_attach.as_ref().is_some_and(|attach| attach.incomplete_unsettled)
+    }
+
+    /// Whether deliveries may be settled: frames that name them by delivery-id mean something. §2.6.4
+    pub(crate) fn may_settle(&self) -> bool {
+        self.state.is_attached() || self.suspended
     }
 
     /// What the link's part of a flow says; `None` if there is nothing worth a frame.
@@ -357,16 +391,9 @@ impl ReceiverEnd {
             streamed: false,
             available: None,
             unsettled: Unsettled::default(),
+            arrived: HashMap::new(),
         };
-        for delivery in terminus.unsettled {
-            end.unsettled.insert(UnsettledIn {
-                id: None,
-                tag: delivery.tag,
-                state: delivery.state.map(Box::new),
-                mode: config.rcv_settle_mode,
-                complete: true,
-            });
-        }
+        end.take_terminus(terminus, config.rcv_settle_mode);
         end
     }
 
@@ -379,14 +406,6 @@ impl ReceiverEnd {
     /// What came of the delivery in progress in small pieces since the last large one.
     pub(crate) fn take_joined(&mut self) -> Bytes {
         std::mem::take(&mut self.joined).freeze()
-    }
-
-    /// Throws away everything that nobody can take any more, and returns how many octets that were.
-    pub(crate) fn clear(&mut self) -> usize {
-        self.incoming = None;
-        self.joined = BytesMut::new();
-        self.ready.clear();
-        std::mem::take(&mut self.held)
     }
 }
 
@@ -408,10 +427,9 @@ impl SenderEnd {
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
             outcomes_told: false,
+            doubts: Doubts::new(),
         };
-        for delivery in terminus.unsettled {
-            end.unsettled.insert(UnsettledOut::new(delivery.tag, false));
-        }
+        end.take_terminus(terminus);
         end
     }
 
@@ -425,6 +443,15 @@ impl SenderEnd {
         self.delivery_count = self.delivery_count.plus(self.credit);
         (self.credit, self.drained) = (0, false);
         true
+    }
+
+    /// Forgets a delivery that is settled, or has left settled.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
+        if !self.doubts.is_empty() {
+            self.doubts.remove(&key);
+        }
+        self.unsettled.remove(key)
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.

@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, resume};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -119,8 +119,10 @@ impl Connection {
                         self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                     if disposition.settled {
-                        end.unsettled.remove(entry.delivery);
+                        end.forget(entry.delivery);
                         session.outgoing.remove(entry.id);
+                    } else if let Some(outcome) = state.as_ref().filter(|state| state.is_outcome()) {
+                        end.remember(entry.delivery, outcome);
                     }
                 }
             }
@@ -175,10 +177,13 @@ impl Connection {
             _ => return,
         }
         let modes = (link.snd_settle_mode, transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode));
+        let incomplete = link.incomplete;
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        if end.incoming.is_none() && !transfer.more && !transfer.aborted {
+        let ordinary =
+            !(transfer.more || transfer.aborted || transfer.resume || incomplete) && transfer.state.is_none();
+        if ordinary && end.incoming.is_none() {
             // The ordinary delivery: all of it in one transfer.
             if let Err(violation) = end.whole(session, key, modes, transfer, payload) {
                 return self.violation(violation, Some(session_key), Some(key));
@@ -186,6 +191,8 @@ impl Connection {
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
+        } else if incomplete && end.incoming.is_none() && !transfer.resume {
+            return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
         } else {
             match end.part(session, key, modes, transfer, payload) {
                 Ok(events) => {
@@ -289,21 +296,22 @@ impl ReceiverEnd {
         modes: Modes,
         transfer: &Transfer<'_>,
         payload: Bytes,
-    ) -> Result<[Option<LinkEvent>; 2], Violation> {
-        let mut incoming = match self.incoming.take() {
-            Some(incoming) => incoming.goes_on(transfer)?,
-            None => Incoming::new(self.begin(session, link, modes, transfer)?),
+    ) -> Result<[Option<LinkEvent>; 3], Violation> {
+        let (mut incoming, resumed) = match self.incoming.take() {
+            Some(incoming) => (incoming.goes_on(transfer)?, None),
+            None if transfer.resume => resume::begin(session, link, self, transfer, modes.1)?,
+            None => (Incoming::new(self.begin(session, link, modes, transfer)?), None),
         };
         let key = incoming.head.key;
         if transfer.aborted {
-            self.unsettled.remove(key.delivery);
+            let known = self.unsettled.remove(key.delivery).is_some();
             session.incoming.remove(incoming.head.id);
             session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
             let octets = incoming.payload.len().saturating_add(self.take_joined().len());
             self.held = self.held.saturating_sub(octets);
             session.release_octets(octets);
             self.credit.make_room_now();
-            return Ok([Some(LinkEvent::DeliveryAborted(key)), None]);
+            return Ok([resumed, known.then_some(LinkEvent::DeliveryAborted(key)), None]);
         }
         if payload.is_empty() && transfer.more {
             incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
@@ -311,6 +319,13 @@ impl ReceiverEnd {
                 return Err(Violation::EmptyTransfers);
             }
         }
+        let state = incoming.resumed.is_none().then(|| transfer.state.clone()).flatten().map(IntoOwned::into_owned);
+        let mut said = state
+            .map(|state| LinkEvent::Disposition(Outcome { key, state: Some(state), settled: incoming.head.settled }));
+        let payload = match &mut incoming.resumed {
+            None => payload,
+            Some(resumed) => resumed.trim(payload),
+        };
         incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
         self.hold(session, payload.len(), incoming.octets)?;
         if transfer.more && !self.streamed {
@@ -330,16 +345,24 @@ impl ReceiverEnd {
             let started = !std::mem::replace(&mut incoming.started, true);
             let ready = !std::mem::replace(&mut incoming.told, true);
             self.incoming = Some(incoming);
-            [started.then_some(LinkEvent::DeliveryStarted(key)), ready.then_some(LinkEvent::DataReady(key))]
+            let started = started.then_some(LinkEvent::DeliveryStarted(key));
+            [resumed.or(said), started, ready.then_some(LinkEvent::DataReady(key))]
         } else {
             incoming.payload.push(self.take_joined());
             session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
             if let Some(unsettled) = self.unsettled.get_mut(key.delivery) {
                 unsettled.complete = true;
             }
+            if let Some(again) = incoming.resumed {
+                let (brings_something, told) = resume::finish(session, self, &incoming.head, *again);
+                if !brings_something {
+                    return Ok([resumed, told, None]);
+                }
+                said = told;
+            }
             self.complete(session, incoming.head, incoming.payload);
             let told = std::mem::replace(&mut self.ready_told, true);
-            [(!told).then_some(LinkEvent::DeliveryComplete), None]
+            [resumed, said, (!told).then_some(LinkEvent::DeliveryComplete)]
         };
         Ok(events)
     }
@@ -347,7 +370,16 @@ impl ReceiverEnd {
 
 impl Incoming {
     fn new(head: Head) -> Self {
-        Self { head, payload: Payload::default(), octets: 0, empty_transfers: 0, started: false, told: false }
+        Self {
+            head,
+            payload: Payload::default(),
+            octets: 0,
+            empty_transfers: 0,
+            started: false,
+            told: false,
+            progress: None,
+            resumed: None,
+        }
     }
 
     /// The next transfer of this delivery has come. §2.7.5

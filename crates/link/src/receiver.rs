@@ -1,6 +1,6 @@
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, Fields, ReceiverSettleMode, Role};
+use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, ReceiverSettleMode, Role};
 
 use crate::deliveries::Partial;
 use crate::link::{Link, ReceiverEnd};
@@ -25,6 +25,9 @@ pub enum SettleError {
     Unknown,
     /// The link or its session is gone; its unsettled state can be taken to a new link.
     Detached,
+    /// It belongs to an earlier link, and the sender has not resumed it yet: [`LinkEvent::Resumed`](crate::LinkEvent::Resumed) tells when
+    /// it has.
+    NotResumed,
     /// Not all of it has arrived: only a state without settlement can be told.
     Incomplete,
 }
@@ -34,6 +37,7 @@ impl fmt::Display for SettleError {
         f.write_str(match self {
             Self::Unknown => "the delivery is settled already or does not belong to this link",
             Self::Detached => "the link of the delivery is detached",
+            Self::NotResumed => "the delivery was not resumed by its sender yet",
             Self::Incomplete => "the delivery has not arrived completely",
         })
     }
@@ -183,15 +187,17 @@ impl Receiver<'_> {
         if key.link != self.key {
             return Err(SettleError::Unknown);
         }
-        let attached = self.link.state.is_attached();
+        let may_settle = self.link.may_settle();
         let Some(end) = self.link.receiver() else {
             return Err(SettleError::Unknown);
         };
         let Some(delivery) = end.unsettled.get_mut(key.delivery) else {
             return Err(SettleError::Unknown);
         };
-        let (Some(id), Some(session), true) = (delivery.id, self.session.as_deref_mut(), attached) else {
-            return Err(SettleError::Detached);
+        let (id, session) = match (delivery.id, self.session.as_deref_mut()) {
+            (Some(id), Some(session)) if may_settle => (id, session),
+            (None, Some(_)) if may_settle => return Err(SettleError::NotResumed),
+            _ => return Err(SettleError::Detached),
         };
         if settled && !delivery.complete {
             return Err(SettleError::Incomplete);
@@ -209,6 +215,19 @@ impl Receiver<'_> {
             delivery.state = Some(Box::new(state));
         }
         Ok(())
+    }
+
+    /// The unsettled delivery that has this tag.
+    pub fn by_tag(&mut self, tag: &DeliveryTag) -> Option<DeliveryKey> {
+        let link = self.key;
+        let delivery = self.end()?.unsettled.by_tag(tag)?;
+        Some(DeliveryKey { link, delivery })
+    }
+
+    /// Whether either end could not tell all of its unsettled deliveries. The link is to be detached and resumed again once the sender
+    /// has done what it can. §2.7.3
+    pub fn is_unsettled_incomplete(&self) -> bool {
+        self.link.is_unsettled_incomplete()
     }
 
     /// The deliveries that are unsettled here.

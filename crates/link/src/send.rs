@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer, begin_frame,
-    encode_frame, finish_frame,
+    Channel, DeliveryState, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, SenderSettleMode,
+    Transfer, begin_frame, encode_frame, finish_frame,
 };
 
 use crate::Outcome;
@@ -13,6 +13,7 @@ use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
 use crate::link::Link;
 use crate::output::Output;
+use crate::resume::Resumes;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 
@@ -128,13 +129,14 @@ impl Connection {
             if more {
                 session.senders.push_back(key);
             }
-            if let Sent::Settled(delivery) = sent {
-                let outcome = Outcome { key: DeliveryKey { link: key, delivery }, state: None, settled: true };
+            let frame = !matches!(sent, Sent::Nothing);
+            if let Sent::Settled(delivery, state) = sent {
+                let outcome = Outcome { key: DeliveryKey { link: key, delivery }, state, settled: true };
                 if sender.tell(outcome) {
                     self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
-            let drained = sent != Sent::Nothing && sender.finish_drain();
+            let drained = frame && sender.finish_drain();
             if drained {
                 link.flow_due = true;
                 if !std::mem::replace(&mut link.flow_queued, true) {
@@ -145,7 +147,7 @@ impl Connection {
                 self.send_session_frames(session_key, out);
                 return true;
             }
-            if sent != Sent::Nothing {
+            if frame {
                 return true;
             }
         }
@@ -184,14 +186,13 @@ fn begin_and_finish_empty_frame(out: &mut Vec<u8>) {
 }
 
 /// What became of a link's turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(crate) enum Sent {
     /// It had nothing to send, or might not.
     Nothing,
     /// A frame.
     Frame,
     /// The last frame of a delivery that was settled when it left.
-    Settled(Key),
+    Settled(Key, Option<DeliveryState<'static>>),
 }
 
 /// Appends the next transfer of a link, if it has one that may be sent.
@@ -206,6 +207,7 @@ fn send_transfer(
     let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
         return Sent::Nothing;
     };
+    let never_settled = link.snd_settle_mode == SenderSettleMode::Unsettled;
     let Some(end) = link.sender() else {
         return Sent::Nothing;
     };
@@ -225,11 +227,14 @@ fn send_transfer(
             let id = session.next_delivery_id;
             session.next_delivery_id = id.next();
             delivery.id = Some(id);
+            if let Some(resumes) = &delivery.resumes {
+                delivery.settled = resumes.settles && !never_settled;
+            }
             if !delivery.settled {
                 session.outgoing.push(id, key, delivery.key);
             }
             if let Some(unsettled) = end.unsettled.get_mut(delivery.key) {
-                unsettled.id = Some(id);
+                (unsettled.id, unsettled.in_doubt) = (Some(id), false);
             }
             id
         }
@@ -244,6 +249,7 @@ fn send_transfer(
         settled: delivery.settled,
         more: !last,
         aborted: delivery.aborted,
+        resumes: delivery.resumes.as_deref().filter(|_| first),
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
@@ -261,28 +267,33 @@ fn send_transfer(
         return Sent::Frame;
     }
     let (key, aborted, settled) = (delivery.key, delivery.aborted, delivery.settled);
+    let resumes = delivery.resumes.take();
     end.queue.pop_front();
+    if let Some(resumes) = resumes {
+        return end.resumed(session, key, id, *resumes, aborted, settled);
+    }
     if aborted {
         // An aborted delivery is settled on both sides, without a disposition. §2.7.5
         session.outgoing.remove(id);
-        end.unsettled.remove(key);
+        end.forget(key);
     } else if settled {
-        end.unsettled.remove(key);
-        return Sent::Settled(key);
+        end.forget(key);
+        return Sent::Settled(key, None);
     }
     Sent::Frame
 }
 
 /// What a transfer says.
-struct Head {
+struct Head<'d> {
     handle: Handle,
     first: Option<(amqp10_codec::DeliveryNumber, DeliveryTag, MessageFormat)>,
     settled: bool,
     more: bool,
     aborted: bool,
+    resumes: Option<&'d Resumes>,
 }
 
-impl Head {
+impl Head<'_> {
     fn transfer(&self) -> Transfer<'static> {
         Transfer {
             delivery_id: self.first.map(|(id, _, _)| id),
@@ -291,6 +302,8 @@ impl Head {
             settled: self.settled.then_some(true),
             more: self.more,
             aborted: self.aborted,
+            resume: self.resumes.is_some(),
+            state: self.resumes.and_then(|resumes| resumes.state.clone()),
             ..Transfer::new(self.handle)
         }
     }

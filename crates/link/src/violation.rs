@@ -59,6 +59,8 @@ pub enum Violation {
     HandleInUse,
     /// A handle that is not attached. §2.6.2
     UnattachedHandle(&'static str),
+    /// An unsettled map whose keys are no delivery-tags, or whose values are no states. §2.7.3
+    UnsettledMap,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
     /// A transfer from the receiver of a link. §2.7.5
@@ -75,6 +77,10 @@ pub enum Violation {
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
     DuplicateTag,
+    /// A delivery resumed behind what has arrived of it, or at a point that is not known any more. §3.4.6
+    ResumedElsewhere,
+    /// A new delivery although our unsettled map was incomplete. §2.7.3
+    UnsettledIncomplete,
     /// A message larger than our max-message-size. §2.7.3
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
@@ -99,16 +105,18 @@ impl Violation {
             Self::MaxFrameSize
             | Self::NextIncomingId
             | Self::FlowWithoutHandle
+            | Self::UnsettledMap
             | Self::InitialDeliveryCount
             | Self::DispositionRange
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
             | Self::DeliveryId
-            | Self::DuplicateTag => ErrorCondition::INVALID_FIELD,
+            | Self::DuplicateTag
+            | Self::ResumedElsewhere => ErrorCondition::INVALID_FIELD,
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
+            Self::TransferFromReceiver | Self::UnsettledIncomplete => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::EarlyFrames | Self::EmptyTransfers | Self::PartialBuffer => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
@@ -139,6 +147,7 @@ impl Violation {
             | Self::HandleInUse
             | Self::UnattachedHandle(_)
             | Self::TransferFromReceiver
+            | Self::UnsettledMap
             | Self::InitialDeliveryCount
             | Self::DispositionRange => Scope::Session,
             Self::TransferLimitExceeded
@@ -146,6 +155,8 @@ impl Violation {
             | Self::ChangedInDelivery(_)
             | Self::DeliveryId
             | Self::DuplicateTag
+            | Self::ResumedElsewhere
+            | Self::UnsettledIncomplete
             | Self::MessageSizeExceeded
             | Self::EmptyTransfers
             | Self::PartialBuffer => Scope::Link,
@@ -187,6 +198,7 @@ impl fmt::Display for Violation {
             Self::UnattachedHandle(name) => {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
+            Self::UnsettledMap => f.write_str("the unsettled map is not one of delivery-tags and states (§2.7.3)"),
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {
@@ -201,6 +213,8 @@ impl fmt::Display for Violation {
             }
             Self::DeliveryId => f.write_str("the delivery-id is not a later one (§2.7.5)"),
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
+            Self::ResumedElsewhere => f.write_str("the delivery is resumed where it cannot be joined (§3.4.6)"),
+            Self::UnsettledIncomplete => f.write_str("a new delivery before the unsettled map was complete (§2.7.3)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
             Self::PartialBuffer => {
@@ -245,6 +259,7 @@ mod tests {
             (V::FlowWithoutHandle, Session, "amqp:invalid-field"),
             (V::HandleInUse, Session, "amqp:session:handle-in-use"),
             (V::UnattachedHandle("flow"), Session, "amqp:session:unattached-handle"),
+            (V::UnsettledMap, Session, "amqp:invalid-field"),
             (V::InitialDeliveryCount, Session, "amqp:invalid-field"),
             (V::TransferFromReceiver, Session, "amqp:not-allowed"),
             (V::DispositionRange, Session, "amqp:invalid-field"),
@@ -253,6 +268,8 @@ mod tests {
             (V::ChangedInDelivery("delivery-id"), Link, "amqp:invalid-field"),
             (V::DeliveryId, Link, "amqp:invalid-field"),
             (V::DuplicateTag, Link, "amqp:invalid-field"),
+            (V::ResumedElsewhere, Link, "amqp:invalid-field"),
+            (V::UnsettledIncomplete, Link, "amqp:not-allowed"),
             (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
             (V::EmptyTransfers, Link, "amqp:resource-limit-exceeded"),
             (V::PartialBuffer, Link, "amqp:resource-limit-exceeded"),

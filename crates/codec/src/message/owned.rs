@@ -118,8 +118,12 @@ impl Message {
 }
 
 fn encode_descriptor(section: Section, out: &mut Vec<u8>) {
-    out.push(code::DESCRIBED);
-    section.code().encode(out);
+    out.extend_from_slice(&descriptor(section));
+}
+
+/// The descriptor of a section, which is a number of one octet, and the constructor of the description before it.
+const fn descriptor(section: Section) -> [u8; 3] {
+    [code::DESCRIBED, code::SMALLULONG, section.code() as u8]
 }
 
 fn encode_map(section: Section, map: Option<&Map<'_>>, out: &mut Vec<u8>) {
@@ -131,12 +135,12 @@ fn encode_map(section: Section, map: Option<&Map<'_>>, out: &mut Vec<u8>) {
 
 /// Everything of a data section that stands before its octets.
 fn encode_data_head(len: usize, out: &mut Vec<u8>) {
-    encode_descriptor(Section::Data, out);
+    let [d0, d1, d2] = const { descriptor(Section::Data) };
     match u8::try_from(len) {
-        Ok(len) => out.extend_from_slice(&[code::VBIN8, len]),
+        Ok(len) => out.extend_from_slice(&[d0, d1, d2, code::VBIN8, len]),
         Err(_) => {
-            out.push(code::VBIN32);
-            out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+            let [s0, s1, s2, s3] = u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+            out.extend_from_slice(&[d0, d1, d2, code::VBIN32, s0, s1, s2, s3]);
         }
     }
 }
