@@ -82,6 +82,8 @@ impl Endings {
             Event::Session(id, SessionEvent::Ended(_)) => assert!(self.sessions.insert(*id), "ended twice"),
             Event::Session(id, _) => assert!(!self.sessions.contains(id), "{event:?} after its end"),
             Event::Link(id, LinkEvent::Detached { .. }) => assert!(self.links.insert(*id), "detached twice"),
+            // The peer may go on to tell of the deliveries of a link that is detached. §2.6.4
+            Event::Link(_, LinkEvent::Outcomes | LinkEvent::Disposition(_)) => {}
             Event::Link(id, _) => assert!(!self.links.contains(id), "{event:?} after its end"),
             _ => {}
         }
