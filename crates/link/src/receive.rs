@@ -186,7 +186,13 @@ impl Connection {
             // It may have crossed our detach.
             _ => return,
         }
-        let modes = (link.snd_settle_mode, transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode));
+        let mut modes = (link.snd_settle_mode, link.rcv_settle_mode);
+        if let Some(mode) = transfer.rcv_settle_mode.filter(|_| transfer.settled != Some(true)) {
+            if (modes.1, mode) == (ReceiverSettleMode::First, ReceiverSettleMode::Second) {
+                return self.violation(Violation::SettlesSecond, Some(session_key), Some(key));
+            }
+            modes.1 = mode;
+        }
         let incomplete = link.incomplete;
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);

@@ -75,6 +75,8 @@ pub enum Violation {
     MissingOnFirstTransfer(&'static str),
     /// A field that changed in the middle of a delivery. §2.7.5
     ChangedInDelivery(&'static str),
+    /// A delivery that is to be settled second, on a link whose receiver settles first. §2.7.5
+    SettlesSecond,
     /// A delivery-id that was used before, or is too far ahead of those that are unsettled. §2.7.5
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
@@ -118,6 +120,7 @@ impl Violation {
             | Self::DispositionRange
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
+            | Self::SettlesSecond
             | Self::DeliveryId
             | Self::DuplicateTag
             | Self::ResumedElsewhere => ErrorCondition::INVALID_FIELD,
@@ -170,6 +173,7 @@ impl Violation {
             Self::TransferLimitExceeded
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
+            | Self::SettlesSecond
             | Self::DeliveryId
             | Self::DuplicateTag
             | Self::ResumedElsewhere
@@ -226,6 +230,9 @@ impl fmt::Display for Violation {
             Self::TransferLimitExceeded => f.write_str("more deliveries than the link-credit (§2.6.7)"),
             Self::MissingOnFirstTransfer(field) => {
                 write!(f, "the first transfer of a delivery lacks {field} (§2.7.5)")
+            }
+            Self::SettlesSecond => {
+                f.write_str("a delivery is to be settled second on a link whose receiver settles first (§2.7.5)")
             }
             Self::ChangedInDelivery(field) => {
                 write!(f, "{field} changed in the middle of a delivery (§2.7.5)")
@@ -289,6 +296,7 @@ mod tests {
             (V::TransferLimitExceeded, Link, "amqp:link:transfer-limit-exceeded"),
             (V::MissingOnFirstTransfer("delivery-id"), Link, "amqp:invalid-field"),
             (V::ChangedInDelivery("delivery-id"), Link, "amqp:invalid-field"),
+            (V::SettlesSecond, Link, "amqp:invalid-field"),
             (V::DeliveryId, Link, "amqp:invalid-field"),
             (V::DuplicateTag, Link, "amqp:invalid-field"),
             (V::ResumedElsewhere, Link, "amqp:invalid-field"),

@@ -39,6 +39,13 @@ pub(crate) struct Checked {
     endings: Endings,
 }
 
+impl Checked {
+    /// The engine alone, unchecked from here on.
+    pub(crate) fn into_engine(self) -> Connection {
+        self.engine
+    }
+}
+
 impl From<Connection> for Checked {
     fn from(engine: Connection) -> Self {
         Self { engine, checker: Checker::default(), endings: Endings::default() }
