@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role};
+use amqp10_codec::{
+    Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role, Value,
+};
 use bytes::Bytes;
 
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
@@ -12,6 +14,7 @@ use crate::session::Session;
 use crate::slots::{Key, LinkId, SessionId, Slots};
 use crate::state::{ConnectionState, LinkState, SessionState, Stage};
 use crate::timer::{Timer, Timers};
+use crate::transaction::Transactions;
 use crate::{Config, HeartbeatPace, LinkConfig, SessionConfig};
 
 /// One AMQP connection with its sessions and links, as a machine without I/O and without a clock.
@@ -50,6 +53,8 @@ pub struct Connection {
     pub(crate) now: Instant,
     /// Whose turn it is to send transfers.
     pub(crate) turn: u32,
+    /// None where there is no control link and never was.
+    pub(crate) transactions: Option<Box<Transactions>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +127,7 @@ impl Connection {
             end_told: false,
             now,
             turn: 0,
+            transactions: None,
         }
     }
 
@@ -378,6 +384,7 @@ impl Connection {
         link.state = LinkState::Attached;
         let (session, abandoned) = (link.session, link.abandoned);
         let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
+        let (control, early_acquisition) = (link.is_control(), link.acquisition.take());
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;
@@ -393,6 +400,14 @@ impl Connection {
             if end.drain {
                 tell(LinkEvent::Drain);
             }
+        }
+        if control {
+            self.control_attached(key);
+        }
+        if let Some(id) = early_acquisition
+            && let Err(violation) = self.acquire(session, key, &Value::Binary(id.as_slice().into()))
+        {
+            self.violation(violation, Some(session), Some(key));
         }
     }
 

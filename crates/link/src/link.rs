@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use amqp10_codec::{
-    Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
-    SenderSettleMode, SequenceNo, Str,
+    Attach, Coordinator, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode,
+    Role, SenderSettleMode, SequenceNo, Str, Symbol, TransactionId,
 };
 use bytes::Bytes;
 
+use crate::coordinator::{PROPERTY, transaction_property};
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
 use crate::slots::{Key, Slots};
@@ -34,6 +35,12 @@ pub(crate) struct Link {
     /// A flow is wanted whatever the credit says.
     pub(crate) flow_due: bool,
     pub(crate) properties: Option<amqp10_codec::Fields<'static>>,
+    /// Our coordinator, or what we ask of the peer's: only on control links. §4.1
+    pub(crate) coordinator: Option<Box<Coordinator<'static>>>,
+    /// A sender: whether it may acquire in transactions. A receiver: whether it has asked for that.
+    pub(crate) acquires: bool,
+    /// The transaction in which what is sent from now on is acquired. §4.4.3
+    pub(crate) acquisition: Option<Box<TransactionId>>,
     pub(crate) end: End,
 }
 
@@ -134,6 +141,8 @@ pub(crate) struct Outgoing {
     pub(crate) octets: u64,
     pub(crate) finished: bool,
     pub(crate) aborted: bool,
+    /// What every transfer says of its state: that it is within a transaction. §4.4.1
+    pub(crate) state: Option<Box<DeliveryState<'static>>>,
 }
 
 impl Outgoing {
@@ -165,6 +174,10 @@ impl Link {
     /// Our end as configured.
     pub(crate) fn new(session: Key, config: &mut LinkConfig, state: LinkState) -> Self {
         let terminus = std::mem::take(&mut config.terminus);
+        let coordinator = config.target.as_ref().and_then(|target| target.as_coordinator());
+        let coordinator = coordinator.map(|coordinator| Box::new(coordinator.clone()));
+        // A control link cannot be resumed. §4.2
+        let terminus = if coordinator.is_some() { Terminus::default() } else { terminus };
         let end = match config.role {
             Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
@@ -183,6 +196,9 @@ impl Link {
             flow_queued: false,
             flow_due: false,
             properties: None,
+            coordinator,
+            acquires: config.role == Role::Sender && config.transactional_acquisition,
+            acquisition: None,
             end,
         }
     }
@@ -192,6 +208,11 @@ impl Link {
             End::Receiver(_) => Role::Receiver,
             End::Sender(_) => Role::Sender,
         }
+    }
+
+    /// Whether transactions are declared and discharged on it. §4.1
+    pub(crate) fn is_control(&self) -> bool {
+        self.coordinator.is_some()
     }
 
     pub(crate) fn receiver(&mut self) -> Option<&mut ReceiverEnd> {
@@ -249,6 +270,7 @@ impl Link {
     /// Takes over what the peer's flows told before the link was answered.
     pub(crate) fn take_early_flow(&mut self, early: &mut Self) {
         self.flow_due = early.flow_due;
+        self.acquisition = early.acquisition.take();
         if let (Some(end), Some(early)) = (self.sender(), early.sender()) {
             (end.credit, end.drain) = (early.credit, early.drain);
         }
@@ -305,6 +327,13 @@ impl Link {
         }
         flow.handle = Some(handle);
         flow.properties = self.properties.take();
+        if let (Some(id), Role::Sender) = (&self.acquisition, self.role()) {
+            // It says so of what it will send. §4.4
+            let properties = flow.properties.get_or_insert_default();
+            if transaction_property(properties).is_none() {
+                properties.push(&Symbol::from_static(PROPERTY), &**id);
+            }
+        }
         true
     }
 }
@@ -335,6 +364,11 @@ impl ReceiverEnd {
             end.tags.insert(delivery.tag, key);
         }
         end
+    }
+
+    /// Whether the peer may send more, now or soon.
+    pub(crate) fn may_get_more(&self) -> bool {
+        self.credit.left() > 0 || self.wants_flow()
     }
 
     /// Whether a flow with new credit would be worth sending.

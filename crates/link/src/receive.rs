@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
-use amqp10_codec::{Disposition, Flow, IntoOwned, Role, SenderSettleMode, Transfer};
+use amqp10_codec::{DeliveryState, Disposition, Flow, IntoOwned, Role, SenderSettleMode, Transfer};
 use bytes::Bytes;
 
 use crate::connection::Connection;
@@ -12,7 +12,7 @@ use crate::link::UnsettledIn;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, coordinator, transaction};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -90,19 +90,35 @@ impl Connection {
             session.flows.push_back(link_key);
         }
         if let Some(properties) = flow.properties {
+            if link.role() == Role::Sender
+                && let Some(wanted) = coordinator::transaction_property(&properties)
+            {
+                if early {
+                    // Whether the link may do that is known when it is attached.
+                    link.acquisition = coordinator::named(&wanted).map(Box::new);
+                } else if let Err(violation) = self.acquire(key, link_key, &wanted) {
+                    return self.violation(violation, Some(key), Some(link_key));
+                }
+            }
             told.push(LinkEvent::Properties(properties.into_owned()));
         }
         self.events.extend(told.into_iter().map(|event| Event::Link(id, event)));
     }
 
     pub(crate) fn handle_disposition(&mut self, key: Key, disposition: Disposition<'_>) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
         let (first, last) = (disposition.first, disposition.last.unwrap_or(disposition.first));
         if last.precedes(first) {
             return self.violation(Violation::DispositionRange, Some(key), None);
         }
+        if (self.transactions.is_some() || matches!(disposition.state, Some(DeliveryState::Transactional(_))))
+            && !self.disposition_in_transactions(key, &disposition)
+        {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let mut answers = Vec::new();
         let state = disposition.state.into_owned();
         match disposition.role {
             // The peer speaks of what it has received from us.
@@ -111,9 +127,13 @@ impl Connection {
                     let Some(link) = self.links.get_mut(entry.link) else {
                         continue;
                     };
+                    let control = link.is_control();
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
+                    let outcome = Outcome { key, state: state.clone(), settled: disposition.settled };
+                    if control {
+                        answers.push(outcome);
+                    } else if end.tell(outcome) {
                         self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                     if disposition.settled {
@@ -149,6 +169,9 @@ impl Connection {
             }
             Role::Sender => {}
         }
+        for answer in answers {
+            self.handle_answer(answer);
+        }
     }
 
     pub(crate) fn handle_transfer(&mut self, session_key: Key, transfer: &Transfer<'_>, payload: Bytes) {
@@ -172,6 +195,14 @@ impl Connection {
             // It may have crossed our detach.
             _ => return,
         }
+        let transaction = match &transfer.state {
+            None => None,
+            Some(state) => match transaction::of_transfer(self.transactions.as_deref(), session_key, link, state) {
+                Ok(transaction) => transaction,
+                Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
+            },
+        };
+        let (control, acquires) = (link.is_control(), link.acquires);
         let snd_settle_mode = link.snd_settle_mode;
         let rcv_settle_mode = transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode);
         let Some(end) = link.receiver() else {
@@ -189,6 +220,10 @@ impl Connection {
                     }
                     if transfer.message_format.is_some_and(|format| format != incoming.message_format) {
                         return Err(Violation::ChangedInDelivery("message-format"));
+                    }
+                    let before = incoming.transaction.as_deref().map(|state| state.txn_id);
+                    if transaction.as_deref().is_some_and(|state| Some(state.txn_id) != before) {
+                        return Err(Violation::ChangedInDelivery("the transaction"));
                     }
                     incoming
                 }
@@ -221,6 +256,7 @@ impl Connection {
                         tag,
                         message_format: transfer.message_format.unwrap_or_default(),
                         settled: snd_settle_mode == SenderSettleMode::Settled,
+                        transaction,
                         payload: Payload::new(Bytes::new()),
                         octets: 0,
                         empty_transfers: 0,
@@ -246,7 +282,7 @@ impl Connection {
             end.held = end.held.saturating_add(payload.len());
             session.held = session.held.saturating_add(payload.len());
             incoming.payload.push(payload);
-            if transfer.more && !incoming.told {
+            if transfer.more && !incoming.told && !control {
                 let delivery = DeliveryKey { link: key, delivery: incoming.key };
                 let id = LinkId(key);
                 if !std::mem::replace(&mut incoming.started, true) {
@@ -261,6 +297,18 @@ impl Connection {
             Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
         };
+        if let Some(state) = &incoming.transaction
+            && let Some(transactions) = self.transactions.as_deref_mut()
+            && !control
+        {
+            let delivery = DeliveryKey { link: key, delivery: incoming.key };
+            if transfer.aborted {
+                transactions.leave(delivery);
+            } else if let Some(member) = transactions.received(delivery, state.txn_id, acquires) {
+                member.settled |= incoming.settled;
+                member.partial = transfer.more;
+            }
+        }
         if transfer.more && !transfer.aborted {
             end.incoming = Some(incoming);
             return;
@@ -272,21 +320,30 @@ impl Connection {
             unsettled.complete = true;
         }
         let delivery = DeliveryKey { link: key, delivery: incoming.key };
+        let mut request = None;
         if transfer.aborted {
             let octets = incoming.payload.len();
             end.held = end.held.saturating_sub(octets);
             session.release_octets(octets);
             end.credit.make_room_now();
-            self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
+            if !control {
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
+            }
         } else {
-            end.ready.push_back(Delivery {
+            let delivery = Delivery {
                 key: delivery,
                 tag: incoming.tag,
                 message_format: incoming.message_format,
                 settled: incoming.settled,
+                transaction: incoming.transaction,
                 payload: incoming.payload,
-            });
-            if !std::mem::replace(&mut end.ready_told, true) {
+            };
+            if control {
+                request = Some(delivery);
+            } else {
+                end.ready.push_back(delivery);
+            }
+            if !control && !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
         }
@@ -296,6 +353,9 @@ impl Connection {
         }
         if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);
+        }
+        if let Some(request) = request {
+            self.handle_request(session_key, request);
         }
     }
 }

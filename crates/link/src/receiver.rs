@@ -1,12 +1,14 @@
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, Fields, ReceiverSettleMode, Role};
+use amqp10_codec::{Attach, DeliveryState, Fields, ReceiverSettleMode, Role, Symbol, TransactionId};
 
+use crate::coordinator::{PROPERTY, transaction_property};
 use crate::deliveries::Partial;
 use crate::link::{Link, ReceiverEnd};
 use crate::session::Session;
 use crate::slots::Key;
-use crate::{CreditMode, Delivery, DeliveryKey, Replenish, UnsettledDelivery};
+use crate::transaction::{Side, Transactions};
+use crate::{CreditMode, Delivery, DeliveryKey, Replenish, TransactError, UnsettledDelivery};
 
 /// A short-lived view of the receiving end of a link.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct Receiver<'c> {
     pub(crate) link: &'c mut Link,
     /// None once the session is gone.
     pub(crate) session: Option<&'c mut Session>,
+    pub(crate) transactions: Option<&'c mut Transactions>,
 }
 
 /// Why a delivery was not settled.
@@ -27,6 +30,10 @@ pub enum SettleError {
     Detached,
     /// Not all of it has arrived: only a state without settlement can be told.
     Incomplete,
+    /// The state is within a transaction that does not exist, is being discharged, or has no place here. §4.4.2
+    UnknownTransaction,
+    /// The delivery is part of another transaction that is not discharged. §4.4.2
+    WrongTransaction,
 }
 
 impl fmt::Display for SettleError {
@@ -35,6 +42,8 @@ impl fmt::Display for SettleError {
             Self::Unknown => "the delivery is settled already or does not belong to this link",
             Self::Detached => "the link of the delivery is detached",
             Self::Incomplete => "the delivery has not arrived completely",
+            Self::UnknownTransaction => "there is no such transaction here",
+            Self::WrongTransaction => "the delivery is part of another transaction",
         })
     }
 }
@@ -154,16 +163,39 @@ impl Receiver<'_> {
 
     /// Sends properties of the link's state with the next flow. §2.7.4
     pub fn set_properties(&mut self, properties: Fields<'static>) {
+        self.link.acquires |= transaction_property(&properties).is_some();
         self.link.properties = Some(properties);
         self.touch();
     }
 
+    /// Asks the peer to acquire what it sends from now on within a transaction that was declared there, until that is discharged;
+    /// told with the next flow. Credit is best granted by hand, so that none is left at the discharge. §4.4.3
+    ///
+    /// # Errors
+    /// When there is no such transaction, or it may not be used on this session.
+    pub fn acquire(&mut self, transaction: TransactionId) -> Result<(), TransactError> {
+        let key = self.key;
+        let transactions = self.transactions.as_deref_mut().ok_or(TransactError::UnknownTransaction)?;
+        let number = transactions.usable(Side::Controller, transaction, self.link.session);
+        let found = number.and_then(|number| transactions.get_mut(number)).ok_or(TransactError::UnknownTransaction)?;
+        if !found.acquirers.contains(&key) {
+            found.acquirers.push(key);
+        }
+        self.link.acquisition = Some(Box::new(transaction));
+        self.set_properties(Fields::new().with(Symbol::from_static(PROPERTY), transaction));
+        Ok(())
+    }
+
     /// Tells the state of a delivery and, if `settled`, settles it. §2.6.12
+    ///
+    /// An outcome of a delivery that is part of a live transaction is told within that: one that the peer posted, or that was
+    /// acquired or given an outcome in it. §4.4
     ///
     /// Where the peer is to settle second, a settling outcome waits for its settlement before the delivery is forgotten.
     ///
     /// # Errors
-    /// When the delivery is not unsettled here, has not arrived completely, or its link is gone.
+    /// When the delivery is not unsettled here, has not arrived completely, or its link is gone; or when the state is within a
+    /// transaction in which it has no place.
     pub fn settle(
         &mut self,
         key: DeliveryKey,
@@ -173,7 +205,7 @@ impl Receiver<'_> {
         if key.link != self.key {
             return Err(SettleError::Unknown);
         }
-        let attached = self.link.state.is_attached();
+        let (attached, here) = (self.link.state.is_attached(), self.link.session);
         let Some(end) = self.link.receiver() else {
             return Err(SettleError::Unknown);
         };
@@ -186,6 +218,11 @@ impl Receiver<'_> {
         if settled && !delivery.complete {
             return Err(SettleError::Incomplete);
         }
+        let state = match self.transactions.as_deref_mut() {
+            Some(transactions) => transactions.state_of_received(key, here, state, settled)?,
+            None if matches!(state, DeliveryState::Transactional(_)) => return Err(SettleError::UnknownTransaction),
+            None => state,
+        };
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
         if settles_now {
             session.settle(Role::Receiver, id, true, Some(state));

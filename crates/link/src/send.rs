@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer, begin_frame,
-    encode_frame, finish_frame,
+    Channel, DeliveryState, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer,
+    begin_frame, encode_frame, finish_frame,
 };
 use bytes::Bytes;
 
@@ -16,12 +16,16 @@ use crate::link::{End, Link, SenderEnd};
 use crate::output::Output;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
+use crate::transaction::Transactions;
 
 /// The largest transfer frame we send, whatever the peer takes: links take turns frame by frame, and heartbeats go in between.
 const MOST_IN_A_FRAME: usize = 128 * 1024;
 
 /// The most octets that a transfer takes before its payload: header, tag of 32 octets and every other field at its widest.
 const TRANSFER_OVERHEAD: usize = FRAME_HEADER_SIZE + 96;
+
+/// The most octets that the state of a delivery within a transaction adds to that: descriptors, list and id.
+const STATE_OVERHEAD: usize = 48;
 
 impl Connection {
     /// Appends what is to be sent to `out`, until that holds `max` octets or more. Returns whether anything was appended.
@@ -39,6 +43,13 @@ impl Connection {
                 out.small(begin_and_finish_empty_frame);
             }
             while out.len() < max && self.send_next_transfer(out) {}
+            if self.transactions.as_deref().is_some_and(Transactions::owes_answers) {
+                self.answer_deferred();
+                for key in self.sessions.keys() {
+                    self.send_session_frames(key, out);
+                }
+                out.append(&mut self.control);
+            }
         }
         let appended = out.len() > before;
         if appended {
@@ -139,6 +150,11 @@ impl Connection {
                     self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
+            if let Some((delivery, aborted)) = sent.left
+                && let Some(transactions) = self.transactions.as_deref_mut()
+            {
+                transactions.left(DeliveryKey { link: key, delivery }, aborted);
+            }
             if drained {
                 self.send_session_frames(session_key, out);
                 return true;
@@ -188,6 +204,8 @@ struct Sent {
     frame: bool,
     /// A delivery left that was settled when it left.
     settled: Option<Outcome>,
+    /// A delivery left that was aborted, which is said here, or is part of a transaction.
+    left: Option<(Key, bool)>,
 }
 
 /// Appends the next transfer of a link, if it has one that may be sent.
@@ -231,6 +249,9 @@ fn send_transfer(
         }
     };
     let mut room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    if delivery.state.is_some() {
+        room = room.saturating_sub(STATE_OVERHEAD);
+    }
     let mut parts: [Bytes; 4] = Default::default();
     let mut octets = 0_usize;
     if !delivery.aborted {
@@ -250,7 +271,11 @@ fn send_transfer(
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
-        head.transfer().encode(small);
+        let mut transfer = head.transfer();
+        if let Some(state) = &delivery.state {
+            transfer.state = Some(DeliveryState::clone(state));
+        }
+        transfer.encode(small);
         finish_frame(start, octets, small);
     });
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -258,8 +283,11 @@ fn send_transfer(
     }
     session.next_outgoing_id = session.next_outgoing_id.next();
     session.remote_incoming_window = session.remote_incoming_window.saturating_sub(1);
-    let mut sent = Sent { frame: true, settled: None };
+    let mut sent = Sent { frame: true, ..Sent::default() };
     if last && let Some(delivery) = end.queue.pop_front() {
+        if delivery.aborted || delivery.state.is_some() {
+            sent.left = Some((delivery.key, delivery.aborted));
+        }
         if delivery.aborted {
             // An aborted delivery is settled on both sides, without a disposition. §2.7.5
             session.outgoing.remove(id);

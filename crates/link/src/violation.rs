@@ -79,6 +79,22 @@ pub enum Violation {
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
     EmptyTransfers,
+    /// Work in a transaction that does not exist, is over, or may not be used on this session. §4.5.8
+    UnknownTransaction,
+    /// A declare or discharge that was sent settled. §4.2
+    SettledRequest,
+    /// A transaction was discharged while a delivery of it was still on its way. §4.4.1
+    PartialDelivery,
+    /// An outcome in another transaction than the one that the delivery is part of, or in none. §4.4.2
+    MixedTransactions,
+    /// A link was to acquire in a transaction that does not do so. §4.4.3
+    TransactionalAcquisition,
+    /// A `txn-id` in the properties of a flow that is none. §4.5.4
+    TransactionProperty,
+    /// A coordinator declared a transaction by the id of a live one. §4.5.5
+    TransactionInUse,
+    /// A delivery that we posted in one transaction was given an outcome in another. §4.4
+    ForeignTransaction,
 }
 
 impl Violation {
@@ -110,6 +126,13 @@ impl Violation {
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::UnknownTransaction => ErrorCondition::TRANSACTION_UNKNOWN_ID,
+            Self::SettledRequest => ErrorCondition::ILLEGAL_STATE,
+            Self::PartialDelivery | Self::MixedTransactions => ErrorCondition::TRANSACTION_ROLLBACK,
+            Self::TransactionalAcquisition => ErrorCondition::NOT_IMPLEMENTED,
+            Self::TransactionProperty | Self::TransactionInUse | Self::ForeignTransaction => {
+                ErrorCondition::INVALID_FIELD
+            }
         }
     }
 
@@ -145,7 +168,15 @@ impl Violation {
             | Self::DeliveryId
             | Self::DuplicateTag
             | Self::MessageSizeExceeded
-            | Self::EmptyTransfers => Scope::Link,
+            | Self::EmptyTransfers
+            | Self::UnknownTransaction
+            | Self::SettledRequest
+            | Self::PartialDelivery
+            | Self::MixedTransactions
+            | Self::TransactionalAcquisition
+            | Self::TransactionProperty
+            | Self::TransactionInUse
+            | Self::ForeignTransaction => Scope::Link,
         }
     }
 
@@ -200,6 +231,14 @@ impl fmt::Display for Violation {
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
+            Self::UnknownTransaction => f.write_str("there is no such transaction here (§4.5.8)"),
+            Self::SettledRequest => f.write_str("a declare or discharge was sent settled (§4.2)"),
+            Self::PartialDelivery => f.write_str("a delivery of the transaction is still on its way (§4.4.1)"),
+            Self::MixedTransactions => f.write_str("the delivery is part of another transaction (§4.4.2)"),
+            Self::TransactionalAcquisition => f.write_str("this link does not acquire in transactions (§4.4.3)"),
+            Self::TransactionProperty => f.write_str("the txn-id of the flow is no transaction-id (§4.5.4)"),
+            Self::TransactionInUse => f.write_str("the declared transaction has the id of a live one (§4.5.5)"),
+            Self::ForeignTransaction => f.write_str("the outcome is in another transaction than the delivery (§4.4)"),
         }
     }
 }

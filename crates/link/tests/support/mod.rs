@@ -5,6 +5,7 @@
 
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod work;
 
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
