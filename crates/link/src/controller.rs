@@ -110,7 +110,9 @@ impl Connection {
             return;
         };
         match (transactions.requests.remove(&key), state) {
-            (Some(Request::Declare), Some(DeliveryState::Declared(declared))) => {
+            (Some(Request::Declare), Some(DeliveryState::Declared(declared)))
+                if transactions.controls.get(&key.link).is_some_and(|control| !control.ending) =>
+            {
                 if !transactions.declared(Side::Controller, key.link, declared.txn_id) {
                     let session = transactions.controls.get(&key.link).map(|control| control.session);
                     let error = None;
@@ -169,13 +171,14 @@ impl Connection {
             return;
         };
         for (key, member) in &members {
-            if member.kind != WorkKind::Posted || self.withdraw(*key) || end == TransactionEnd::InDoubt {
+            if member.kind != WorkKind::Posted || end == TransactionEnd::InDoubt {
                 continue;
             }
-            // Nothing more is to be said of it: it is settled soon after the discharge. §4.4.4.1
+            // Nothing more is to be said of it: what has not left never does, the rest is settled soon after the discharge.
+            // §4.4.4.1
             let outcome = member.outcome.clone().filter(|_| end == TransactionEnd::Committed);
             if let Some(mut sender) = self.sender(LinkId(key.link))
-                && sender.settle(*key, None).is_ok()
+                && (sender.withdraw(*key) || sender.settle(*key, None).is_ok())
                 && let Some(end) = self.links.get_mut(key.link).and_then(|link| link.sender())
                 && end.tell(Outcome { key: *key, state: outcome.map(DeliveryState::from), settled: true })
             {
@@ -185,14 +188,6 @@ impl Connection {
         let work = members.into_iter().map(Work::new).collect();
         let event = TransactionEvent::Ended { transaction: transaction.id, end, work };
         self.tell_transaction(transaction.control, event);
-    }
-
-    /// Takes a delivery back that has not left completely: its transaction is over. Returns whether it was one.
-    fn withdraw(&mut self, key: DeliveryKey) -> bool {
-        let Some(mut sender) = self.sender(LinkId(key.link)) else {
-            return false;
-        };
-        sender.withdraw(key)
     }
 
     /// The links that acquire in a transaction do so no longer. §4.4.3

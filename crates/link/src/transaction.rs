@@ -181,6 +181,8 @@ pub(crate) struct Control {
     pub(crate) multi_sessions: bool,
     /// Whether its source supports the rejected outcome.
     pub(crate) rejects: bool,
+    /// Our detach is out: what is declared now is rolled back at once.
+    pub(crate) ending: bool,
 }
 
 impl Control {
@@ -201,6 +203,7 @@ impl Control {
             multi_txns: can(TxnCapability::MULTI_TXNS_PER_SSN),
             multi_sessions: can(TxnCapability::MULTI_SSNS_PER_TXN),
             rejects,
+            ending: false,
         }
     }
 }
@@ -343,7 +346,7 @@ impl Transactions {
         let number = self.number(side, id)?;
         let transaction = self.live.get(&number).filter(|transaction| transaction.phase == Phase::Live)?;
         let control = self.controls.get(&transaction.control)?;
-        (control.session == session || control.multi_sessions).then_some(number)
+        (!control.ending && (control.session == session || control.multi_sessions)).then_some(number)
     }
 
     pub(crate) fn member(&self, delivery: DeliveryKey) -> Option<(&Member, &Transaction)> {
@@ -595,13 +598,14 @@ impl crate::Connection {
         let Some(transactions) = self.transactions.as_deref_mut() else {
             return;
         };
-        let Some(control) = transactions.controls.get(&key) else {
+        let Some(control) = transactions.controls.get_mut(&key) else {
             if finally {
                 self.forget_parts(key);
             }
             return;
         };
         let side = control.side;
+        control.ending = true;
         for number in transactions.of_control(key) {
             match side {
                 Side::Coordinator => self.roll_back(number),

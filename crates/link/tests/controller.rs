@@ -576,6 +576,18 @@ fn a_control_link_that_we_close_while_a_commit_is_under_way() {
 }
 
 #[test]
+fn a_declare_that_is_answered_when_we_have_closed_the_control_link() {
+    // 4.1-05
+    let mut scene = Scene::all();
+    scene.peer.engine.declare(scene.control, None).unwrap();
+    let number = scene.number();
+    scene.peer.engine.detach(scene.control, true, None);
+    scene.peer.send(10, &state(Role::Receiver, number, true, Some(declared(b"one"))));
+    assert_eq!(texts(scene.peer.events()), ["not declared"]);
+    assert_eq!(scene.start(id(b"one"), false), Err(SendError::UnknownTransaction));
+}
+
+#[test]
 fn what_has_not_left_when_the_control_link_ends_is_taken_back() {
     // 4.1-05
     let mut scene = Scene::all();
@@ -591,6 +603,8 @@ fn what_has_not_left_when_the_control_link_ends_is_taken_back() {
     let mut sender = scene.peer.engine.sender(scene.post).unwrap();
     assert_eq!(sender.write(begun, vec![7; 3].into()), Err(SendError::Unknown));
     assert_eq!(sender.unsettled(), []);
+    assert_eq!(scene.outcomes(), ["nothing settled", "nothing settled"]);
+    let mut sender = scene.peer.engine.sender(scene.post).unwrap();
     let plain = sender.begin_delivery(DeliveryStart::default()).unwrap();
     sender.finish(plain).unwrap();
     assert_eq!(told(&mut scene.peer).len(), 1, "others go on");
