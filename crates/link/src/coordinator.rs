@@ -147,8 +147,19 @@ impl Connection {
         }
     }
 
-    /// A message has arrived on a control link.
-    pub(crate) fn handle_request(&mut self, session: Key, delivery: Delivery) {
+    /// A message may have arrived on a control link.
+    #[cold]
+    pub(crate) fn handle_requests(&mut self, session: Key, link: Key) {
+        while let Some(delivery) = self.receiver(LinkId(link)).and_then(|mut receiver| receiver.hand_over()) {
+            self.handle_request(session, delivery);
+        }
+        if let Some(end) = self.links.get_mut(link).and_then(|link| link.receiver()) {
+            // So that none is told of the next either.
+            end.ready_told = true;
+        }
+    }
+
+    fn handle_request(&mut self, session: Key, delivery: Delivery) {
         let request = delivery.key;
         if let Some(mut receiver) = self.receiver(LinkId(request.link)) {
             // It keeps its place in the window until it is answered.
@@ -157,8 +168,7 @@ impl Connection {
         if delivery.settled {
             return self.violation(Violation::SettledRequest, Some(session), Some(request.link));
         }
-        let what = if delivery.transaction.is_none() { asked(&delivery.payload.into_bytes()) } else { None };
-        match what {
+        match asked(&delivery.payload.into_bytes()) {
             Some(Asked::Declare(global_id)) => self.handle_declare(session, request, global_id),
             Some(Asked::Discharge(discharge)) => self.handle_discharge(session, request, discharge),
             None => {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use amqp10_codec::{DeliveryNumber, DeliveryState, DeliveryTag, MessageFormat, TransactionalState};
+use amqp10_codec::{DeliveryNumber, DeliveryState, DeliveryTag, MessageFormat};
 use bytes::{Bytes, BytesMut};
 
 use crate::LinkId;
@@ -35,8 +35,9 @@ pub struct Delivery {
     pub message_format: MessageFormat,
     /// Whether the sender has settled it already; then there is nothing to settle here.
     pub settled: bool,
-    /// The transaction within which it was sent, if any: the peer posts it, or we acquired it. §4.4
-    pub transaction: Option<Box<TransactionalState<'static>>>,
+    /// Whether it was sent within a transaction: the peer posted it, or we acquired it. In which one is told by
+    /// [`Receiver::transaction`](crate::Receiver::transaction), until that is over. §4.4
+    pub transactional: bool,
     /// The octets.
     pub payload: Payload,
 }
@@ -110,11 +111,6 @@ impl Partial<'_> {
         self.incoming.tag
     }
 
-    /// The transaction within which it is sent, if any. §4.4
-    pub fn transaction(&self) -> Option<&TransactionalState<'static>> {
-        self.incoming.transaction.as_deref()
-    }
-
     /// Takes what has arrived since the last call; it will not be part of the whole delivery any more.
     pub fn take(&mut self) -> Payload {
         self.incoming.told = false;
@@ -135,7 +131,7 @@ pub(crate) struct Incoming {
     pub(crate) tag: DeliveryTag,
     pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
-    pub(crate) transaction: Option<Box<TransactionalState<'static>>>,
+    pub(crate) transactional: bool,
     pub(crate) payload: Payload,
     /// All octets that came, taken ones included.
     pub(crate) octets: u64,

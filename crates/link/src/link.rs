@@ -37,7 +37,7 @@ pub(crate) struct Link {
     pub(crate) properties: Option<amqp10_codec::Fields<'static>>,
     /// Our coordinator, or what we ask of the peer's: only on control links. §4.1
     pub(crate) coordinator: Option<Box<Coordinator<'static>>>,
-    /// A sender: whether it may acquire in transactions. A receiver: whether it has asked for that.
+    /// Whether it may acquire in transactions of the peer. §4.4.3
     pub(crate) acquires: bool,
     /// The transaction in which what is sent from now on is acquired. §4.4.3
     pub(crate) acquisition: Option<Box<TransactionId>>,
@@ -59,6 +59,10 @@ pub(crate) struct ReceiverEnd {
     pub(crate) link_buffer: usize,
     pub(crate) incoming: Option<Incoming>,
     pub(crate) ready: VecDeque<Delivery>,
+    /// What comes are requests, and nothing is told of deliveries.
+    pub(crate) control: bool,
+    /// The peer was asked to acquire in a transaction. §4.4.3
+    pub(crate) asked: bool,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
@@ -179,7 +183,7 @@ impl Link {
         // A control link cannot be resumed. §4.2
         let terminus = if coordinator.is_some() { Terminus::default() } else { terminus };
         let end = match config.role {
-            Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
+            Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus, coordinator.is_some()))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
         };
         Self {
@@ -339,7 +343,7 @@ impl Link {
 }
 
 impl ReceiverEnd {
-    fn new(config: &LinkConfig, terminus: Terminus) -> Self {
+    fn new(config: &LinkConfig, terminus: Terminus, control: bool) -> Self {
         let mut end = Self {
             credit: Credit::new(config.credit),
             delivery_count: SequenceNo(0),
@@ -347,7 +351,9 @@ impl ReceiverEnd {
             link_buffer: config.link_buffer,
             incoming: None,
             ready: VecDeque::new(),
-            ready_told: false,
+            control,
+            asked: false,
+            ready_told: control,
             held: 0,
             available: None,
             unsettled: Slots::default(),

@@ -195,14 +195,12 @@ impl Connection {
             // It may have crossed our detach.
             _ => return,
         }
-        let transaction = match &transfer.state {
-            None => None,
-            Some(state) => match transaction::of_transfer(self.transactions.as_deref(), session_key, link, state) {
-                Ok(transaction) => transaction,
-                Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
-            },
-        };
-        let (control, acquires) = (link.is_control(), link.acquires);
+        if let Some(state) = &transfer.state
+            && let Err(violation) =
+                transaction::check_transfer(self.transactions.as_deref(), session_key, key, link, state)
+        {
+            return self.violation(violation, Some(session_key), Some(key));
+        }
         let snd_settle_mode = link.snd_settle_mode;
         let rcv_settle_mode = transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode);
         let Some(end) = link.receiver() else {
@@ -220,10 +218,6 @@ impl Connection {
                     }
                     if transfer.message_format.is_some_and(|format| format != incoming.message_format) {
                         return Err(Violation::ChangedInDelivery("message-format"));
-                    }
-                    let before = incoming.transaction.as_deref().map(|state| state.txn_id);
-                    if transaction.as_deref().is_some_and(|state| Some(state.txn_id) != before) {
-                        return Err(Violation::ChangedInDelivery("the transaction"));
                     }
                     incoming
                 }
@@ -256,7 +250,7 @@ impl Connection {
                         tag,
                         message_format: transfer.message_format.unwrap_or_default(),
                         settled: snd_settle_mode == SenderSettleMode::Settled,
-                        transaction,
+                        transactional: false,
                         payload: Payload::new(Bytes::new()),
                         octets: 0,
                         empty_transfers: 0,
@@ -282,7 +276,7 @@ impl Connection {
             end.held = end.held.saturating_add(payload.len());
             session.held = session.held.saturating_add(payload.len());
             incoming.payload.push(payload);
-            if transfer.more && !incoming.told && !control {
+            if transfer.more && !incoming.told && !end.control {
                 let delivery = DeliveryKey { link: key, delivery: incoming.key };
                 let id = LinkId(key);
                 if !std::mem::replace(&mut incoming.started, true) {
@@ -293,21 +287,14 @@ impl Connection {
             }
             Ok(incoming)
         };
-        let incoming = match check() {
+        let mut incoming = match check() {
             Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
         };
-        if let Some(state) = &incoming.transaction
+        if (transfer.state.is_some() || incoming.transactional)
             && let Some(transactions) = self.transactions.as_deref_mut()
-            && !control
         {
-            let delivery = DeliveryKey { link: key, delivery: incoming.key };
-            if transfer.aborted {
-                transactions.leave(delivery);
-            } else if let Some(member) = transactions.received(delivery, state.txn_id, acquires) {
-                member.settled |= incoming.settled;
-                member.partial = transfer.more;
-            }
+            transactions.received(key, &mut incoming, transfer, end.asked);
         }
         if transfer.more && !transfer.aborted {
             end.incoming = Some(incoming);
@@ -320,30 +307,24 @@ impl Connection {
             unsettled.complete = true;
         }
         let delivery = DeliveryKey { link: key, delivery: incoming.key };
-        let mut request = None;
         if transfer.aborted {
             let octets = incoming.payload.len();
             end.held = end.held.saturating_sub(octets);
             session.release_octets(octets);
             end.credit.make_room_now();
-            if !control {
+            if !end.control {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
             }
         } else {
-            let delivery = Delivery {
+            end.ready.push_back(Delivery {
                 key: delivery,
                 tag: incoming.tag,
                 message_format: incoming.message_format,
                 settled: incoming.settled,
-                transaction: incoming.transaction,
+                transactional: incoming.transactional,
                 payload: incoming.payload,
-            };
-            if control {
-                request = Some(delivery);
-            } else {
-                end.ready.push_back(delivery);
-            }
-            if !control && !std::mem::replace(&mut end.ready_told, true) {
+            });
+            if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
         }
@@ -354,8 +335,8 @@ impl Connection {
         if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);
         }
-        if let Some(request) = request {
-            self.handle_request(session_key, request);
+        if link.is_control() {
+            self.handle_requests(session_key, key);
         }
     }
 }

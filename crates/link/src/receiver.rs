@@ -116,6 +116,11 @@ impl Receiver<'_> {
         Some(Partial { incoming, link: key, held: &mut end.held, session: self.session.as_deref_mut() })
     }
 
+    /// The live transaction that a delivery is part of: the peer posted it there, or it was acquired or given an outcome in it. §4.4
+    pub fn transaction(&self, delivery: DeliveryKey) -> Option<TransactionId> {
+        self.transactions.as_deref()?.member(delivery).map(|(_, transaction)| transaction.id)
+    }
+
     /// Grants exactly `credit` more deliveries, counted from those that have arrived; automatic credit stops. §2.6.7
     ///
     /// Lowering it does not undo deliveries that are on their way.
@@ -163,7 +168,10 @@ impl Receiver<'_> {
 
     /// Sends properties of the link's state with the next flow. §2.7.4
     pub fn set_properties(&mut self, properties: Fields<'static>) {
-        self.link.acquires |= transaction_property(&properties).is_some();
+        let asks = transaction_property(&properties).is_some();
+        if let Some(end) = self.end() {
+            end.asked |= asks;
+        }
         self.link.properties = Some(properties);
         self.touch();
     }
@@ -199,13 +207,16 @@ impl Receiver<'_> {
     pub fn settle(
         &mut self,
         key: DeliveryKey,
-        state: DeliveryState<'static>,
+        mut state: DeliveryState<'static>,
         settled: bool,
     ) -> Result<(), SettleError> {
         if key.link != self.key {
             return Err(SettleError::Unknown);
         }
-        let (attached, here) = (self.link.state.is_attached(), self.link.session);
+        if self.transactions.is_some() || matches!(state, DeliveryState::Transactional(_)) {
+            state = self.state_in_transaction(key, state, settled)?;
+        }
+        let attached = self.link.state.is_attached();
         let Some(end) = self.link.receiver() else {
             return Err(SettleError::Unknown);
         };
@@ -218,11 +229,6 @@ impl Receiver<'_> {
         if settled && !delivery.complete {
             return Err(SettleError::Incomplete);
         }
-        let state = match self.transactions.as_deref_mut() {
-            Some(transactions) => transactions.state_of_received(key, here, state, settled)?,
-            None if matches!(state, DeliveryState::Transactional(_)) => return Err(SettleError::UnknownTransaction),
-            None => state,
-        };
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
         if settles_now {
             session.settle(Role::Receiver, id, true, Some(state));
@@ -235,6 +241,27 @@ impl Receiver<'_> {
             delivery.state = Some(Box::new(state));
         }
         Ok(())
+    }
+
+    /// The state to tell of a delivery that can be told it: within its transaction, if it has one.
+    #[cold]
+    fn state_in_transaction(
+        &mut self,
+        key: DeliveryKey,
+        state: DeliveryState<'static>,
+        settled: bool,
+    ) -> Result<DeliveryState<'static>, SettleError> {
+        let attached = self.link.state.is_attached() && self.session.is_some();
+        let delivery = self.end().and_then(|end| end.unsettled.get(key.delivery));
+        let sound = delivery.is_some_and(|delivery| delivery.id.is_some() && (delivery.complete || !settled));
+        match self.transactions.as_deref_mut() {
+            Some(transactions) if attached && sound => {
+                transactions.state_of_received(key, self.link.session, state, settled)
+            }
+            // The caller finds what is wrong.
+            _ if !attached || !sound => Ok(state),
+            _ => Err(SettleError::UnknownTransaction),
+        }
     }
 
     /// The deliveries that are unsettled here.

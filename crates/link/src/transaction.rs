@@ -5,10 +5,11 @@ use std::fmt;
 
 use amqp10_codec::{
     Attach, Composite, Coordinator, DeliveryState, Error, ErrorCondition, IntoOwned, Outcome, Rejected, Str,
-    TransactionId, TransactionalState, TxnCapability, Value,
+    TransactionId, TransactionalState, Transfer, TxnCapability, Value,
 };
 
-use crate::link::Link;
+use crate::deliveries::Incoming;
+use crate::link::{End, Link};
 use crate::slots::{Key, LinkId};
 use crate::violation::Violation;
 use crate::{DeliveryKey, SendError, SettleError};
@@ -402,14 +403,25 @@ impl Transactions {
         Some((transaction, members))
     }
 
-    /// All or part of a delivery of a transaction has come in.
-    pub(crate) fn received(&mut self, delivery: DeliveryKey, id: TransactionId, acquires: bool) -> Option<&mut Member> {
-        let acquired = self.number(Side::Controller, id).filter(|_| acquires);
-        let (number, kind) = match acquired {
-            Some(number) => (number, WorkKind::Acquired),
-            None => (self.number(Side::Coordinator, id)?, WorkKind::Posted),
-        };
-        self.join(number, delivery, kind)
+    /// All or part of a delivery has come in that may be part of a transaction, on a link that was `asked` to acquire or not.
+    #[cold]
+    pub(crate) fn received(&mut self, link: Key, incoming: &mut Incoming, transfer: &Transfer<'_>, asked: bool) {
+        let delivery = DeliveryKey { link, delivery: incoming.key };
+        if transfer.aborted {
+            return self.leave(delivery);
+        }
+        if let Some(DeliveryState::Transactional(named)) = &transfer.state {
+            incoming.transactional = true;
+            let acquired = self.number(Side::Controller, named.txn_id).filter(|_| asked);
+            let posted = || Some((self.number(Side::Coordinator, named.txn_id)?, WorkKind::Posted));
+            if let Some((number, kind)) = acquired.map(|number| (number, WorkKind::Acquired)).or_else(posted) {
+                self.join(number, delivery, kind);
+            }
+        }
+        if let Some(member) = self.members.get_mut(&delivery) {
+            member.settled |= incoming.settled;
+            member.partial = transfer.more;
+        }
     }
 
     /// The state to tell of a delivery that came in: within its transaction, if it has one.
@@ -502,24 +514,36 @@ fn within(id: TransactionId, state: DeliveryState<'static>) -> Option<DeliverySt
     Some(DeliveryState::Transactional(Box::new(TransactionalState { txn_id: id, outcome: Some(outcome) })))
 }
 
-/// What the state on a transfer says of transactions. §4.4.1
+/// Whether the state on a transfer may name the transaction that it names, if it does. §4.4.1
 #[cold]
-pub(crate) fn of_transfer(
+pub(crate) fn check_transfer(
     transactions: Option<&Transactions>,
     session: Key,
+    key: Key,
     link: &Link,
     state: &DeliveryState<'_>,
-) -> Result<Option<Box<TransactionalState<'static>>>, Violation> {
-    let DeliveryState::Transactional(state) = state else {
-        return Ok(None);
+) -> Result<(), Violation> {
+    let (DeliveryState::Transactional(state), End::Receiver(end)) = (state, &link.end) else {
+        return Ok(());
     };
-    // On the control link it is refused when it is whole. A link that acquires may have been told before its transaction ended.
-    let usable = || transactions?.usable(Side::Coordinator, state.txn_id, session);
-    if link.is_control() || link.acquires || usable().is_some() {
-        Ok(Some(Box::new(TransactionalState::clone(state).into_owned())))
-    } else {
-        Err(Violation::UnknownTransaction)
+    if end.control {
+        return Err(Violation::WorkOnControlLink);
     }
+    // A link that acquires may have been told before its transaction ended.
+    let usable = transactions.and_then(|transactions| transactions.usable(Side::Coordinator, state.txn_id, session));
+    if !end.asked && usable.is_none() {
+        return Err(Violation::UnknownTransaction);
+    }
+    let (Some(incoming), Some(transactions)) = (&end.incoming, transactions) else {
+        return Ok(());
+    };
+    // The first transfer of the delivery has named one, or none.
+    let same = match transactions.member(DeliveryKey { link: key, delivery: incoming.key }) {
+        Some((_, transaction)) => transaction.id == state.txn_id,
+        // Of a transaction that is over nothing is known any more.
+        None => incoming.transactional && usable.is_none(),
+    };
+    if same { Ok(()) } else { Err(Violation::ChangedInDelivery("the transaction")) }
 }
 
 /// What the state of a delivery that is begun on a link says, and the number of its transaction. §4.4.1, §4.4.3

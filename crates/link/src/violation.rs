@@ -79,6 +79,8 @@ pub enum Violation {
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
     EmptyTransfers,
+    /// Work in a transaction on a link to the coordinator. §4.1
+    WorkOnControlLink,
     /// Work in a transaction that does not exist, is over, or may not be used on this session. §4.5.8
     UnknownTransaction,
     /// A declare or discharge that was sent settled. §4.2
@@ -122,7 +124,7 @@ impl Violation {
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
+            Self::TransferFromReceiver | Self::WorkOnControlLink => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
@@ -169,6 +171,7 @@ impl Violation {
             | Self::DuplicateTag
             | Self::MessageSizeExceeded
             | Self::EmptyTransfers
+            | Self::WorkOnControlLink
             | Self::UnknownTransaction
             | Self::SettledRequest
             | Self::PartialDelivery
@@ -231,6 +234,7 @@ impl fmt::Display for Violation {
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
+            Self::WorkOnControlLink => f.write_str("no work has a place on a link to the coordinator (§4.1)"),
             Self::UnknownTransaction => f.write_str("there is no such transaction here (§4.5.8)"),
             Self::SettledRequest => f.write_str("a declare or discharge was sent settled (§4.2)"),
             Self::PartialDelivery => f.write_str("a delivery of the transaction is still on its way (§4.4.1)"),

@@ -566,12 +566,11 @@ fn only_declare_and_discharge_have_a_place_on_the_control_link() {
         });
     }
     // Nor has work of a transaction, whatever the message says.
-    refused("amqp:not-allowed", |scene, _| {
-        scene.transaction(b"one");
-        let number = scene.take_number();
-        scene.peer.transfer(10, &post(5, number, one), &declare());
-        assert_eq!(scene.work(one), NOTHING);
-    });
+    let mut scene = Scene::all();
+    scene.transaction(b"one");
+    let number = scene.take_number();
+    scene.peer.transfer(10, &post(5, number, one), &declare());
+    scene.control_is_closed("amqp:not-allowed", &[&format!("{one} rolled back []")]);
 }
 
 #[test]
@@ -740,11 +739,13 @@ fn all_transfers_of_a_delivery_are_in_one_transaction() {
         let number = scene.take_number();
         scene.peer.transfer(10, &more(post(6, number, one)), b"a");
         let mut receiver = scene.peer.engine.receiver(scene.post).unwrap();
-        assert_eq!(receiver.partial().unwrap().transaction().unwrap().txn_id, one);
+        let key = receiver.partial().unwrap().key();
+        assert_eq!(receiver.transaction(key), Some(one));
         let state = repeated.then(|| within(one, None));
         scene.peer.transfer(10, &Transfer { state, ..next(6) }, b"b");
         let mut receiver = scene.peer.engine.receiver(scene.post).unwrap();
-        assert_eq!(receiver.next_delivery().unwrap().transaction.unwrap().txn_id, one);
+        assert!(receiver.next_delivery().unwrap().transactional);
+        assert_eq!(receiver.transaction(key), Some(one));
         assert_eq!(scene.work(one), ["posted"]);
     }
 }
@@ -756,8 +757,8 @@ fn a_posted_delivery_has_its_outcome_before_the_commit() {
         let mut scene = Scene::all();
         let one = scene.transaction(b"one");
         let delivery = scene.post(one, false);
-        assert_eq!(delivery.transaction.as_ref().unwrap().txn_id, one);
-        assert_eq!(delivery.transaction.as_ref().unwrap().outcome, None);
+        assert!(delivery.transactional);
+        assert_eq!(scene.peer.engine.receiver(scene.post).unwrap().transaction(delivery.key), Some(one));
         let request = scene.discharge(one, false);
         assert_eq!(scene.peer.engine.discharge_accepted(request), Err(TransactError::Undecided));
         assert_eq!(told(&mut scene.peer), NOTHING);

@@ -36,9 +36,10 @@ impl Store {
         for work in work {
             match work.kind {
                 WorkKind::Posted => {
-                    let message = self.posted.remove(&work.delivery).expect("what was posted is known");
+                    // What was rolled back may not even have been taken.
+                    let message = self.posted.remove(&work.delivery);
                     if committed {
-                        assert!(self.available.insert(message), "posted twice");
+                        assert!(self.available.insert(message.expect("it was taken")), "posted twice");
                     }
                 }
                 WorkKind::Retired | WorkKind::Acquired => {
@@ -254,7 +255,7 @@ impl World {
         }
         let mut receiver = self.pair.client.receiver(self.get).unwrap();
         while let Some(delivery) = receiver.next_delivery() {
-            let transaction = delivery.transaction.as_ref().map(|state| state.txn_id);
+            let transaction = receiver.transaction(delivery.key);
             let message = u32::from_be_bytes(delivery.payload.into_bytes()[..4].try_into().unwrap());
             if !delivery.settled {
                 self.held.push((delivery.key, message, transaction));
@@ -279,9 +280,10 @@ impl World {
                 self.live.retain(|live| *live != transaction);
                 for work in work {
                     if work.kind == WorkKind::Posted && !work.settled && end == TransactionEnd::InDoubt {
-                        let mut sender = self.pair.client.sender(self.post).unwrap();
-                        sender.settle(work.delivery, None).unwrap();
-                        self.open.remove(&work.delivery);
+                        // The resource may have settled it meanwhile.
+                        if self.pair.client.sender(self.post).unwrap().settle(work.delivery, None).is_ok() {
+                            self.open.remove(&work.delivery);
+                        }
                     }
                 }
                 if !matches!(end, TransactionEnd::Committed) {
@@ -460,9 +462,10 @@ impl World {
     fn take_in(&mut self, settles: bool) {
         let mut receiver = self.pair.server.receiver(self.inbox).unwrap();
         while let Some(delivery) = receiver.next_delivery() {
-            let transaction = delivery.transaction.as_ref().expect("all work is in a transaction").txn_id;
+            assert!(delivery.transactional, "all work is in a transaction");
             let message = u32::from_be_bytes(delivery.payload.into_bytes()[..4].try_into().unwrap());
-            if !self.store.ended.contains_key(&transaction) {
+            // If it is over already, it was rolled back.
+            if receiver.transaction(delivery.key).is_some() {
                 self.store.posted.insert(delivery.key, message);
             }
             if !delivery.settled {
