@@ -294,7 +294,8 @@ impl Connection {
         if (transfer.state.is_some() || incoming.transactional)
             && let Some(transactions) = self.transactions.as_deref_mut()
         {
-            transactions.received(key, &mut incoming, transfer, end.asked);
+            let delivery = DeliveryKey { link: key, delivery: incoming.key };
+            incoming.transactional |= transactions.received(delivery, transfer, incoming.settled, end.asked);
         }
         if transfer.more && !transfer.aborted {
             end.incoming = Some(incoming);

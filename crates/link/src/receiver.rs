@@ -207,14 +207,24 @@ impl Receiver<'_> {
     pub fn settle(
         &mut self,
         key: DeliveryKey,
-        mut state: DeliveryState<'static>,
+        state: DeliveryState<'static>,
+        settled: bool,
+    ) -> Result<(), SettleError> {
+        if self.transactions.is_some() || matches!(state, DeliveryState::Transactional(_)) {
+            return self.settle_in_transaction(key, state, settled);
+        }
+        self.tell_state(key, state, settled)
+    }
+
+    #[inline(always)]
+    fn tell_state(
+        &mut self,
+        key: DeliveryKey,
+        state: DeliveryState<'static>,
         settled: bool,
     ) -> Result<(), SettleError> {
         if key.link != self.key {
             return Err(SettleError::Unknown);
-        }
-        if self.transactions.is_some() || matches!(state, DeliveryState::Transactional(_)) {
-            state = self.state_in_transaction(key, state, settled)?;
         }
         let attached = self.link.state.is_attached();
         let Some(end) = self.link.receiver() else {
@@ -243,25 +253,24 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// The state to tell of a delivery that can be told it: within its transaction, if it has one.
+    /// Tells a state within the transaction of the delivery, if it has one.
     #[cold]
-    fn state_in_transaction(
+    fn settle_in_transaction(
         &mut self,
         key: DeliveryKey,
         state: DeliveryState<'static>,
         settled: bool,
-    ) -> Result<DeliveryState<'static>, SettleError> {
-        let attached = self.link.state.is_attached() && self.session.is_some();
+    ) -> Result<(), SettleError> {
+        let attached = key.link == self.key && self.link.state.is_attached() && self.session.is_some();
         let delivery = self.end().and_then(|end| end.unsettled.get(key.delivery));
         let sound = delivery.is_some_and(|delivery| delivery.id.is_some() && (delivery.complete || !settled));
-        match self.transactions.as_deref_mut() {
-            Some(transactions) if attached && sound => {
-                transactions.state_of_received(key, self.link.session, state, settled)
-            }
-            // The caller finds what is wrong.
-            _ if !attached || !sound => Ok(state),
-            _ => Err(SettleError::UnknownTransaction),
+        if !attached || !sound {
+            // What is wrong is found there; nothing may be entered into the book.
+            return self.tell_state(key, state, settled);
         }
+        let transactions = self.transactions.as_deref_mut().ok_or(SettleError::UnknownTransaction)?;
+        let state = transactions.state_of_received(key, self.link.session, state, settled)?;
+        self.tell_state(key, state, settled)
     }
 
     /// The deliveries that are unsettled here.

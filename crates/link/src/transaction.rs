@@ -8,7 +8,6 @@ use amqp10_codec::{
     TransactionId, TransactionalState, Transfer, TxnCapability, Value,
 };
 
-use crate::deliveries::Incoming;
 use crate::link::{End, Link};
 use crate::slots::{Key, LinkId};
 use crate::violation::Violation;
@@ -404,14 +403,20 @@ impl Transactions {
     }
 
     /// All or part of a delivery has come in that may be part of a transaction, on a link that was `asked` to acquire or not.
+    /// Returns whether it names one.
     #[cold]
-    pub(crate) fn received(&mut self, link: Key, incoming: &mut Incoming, transfer: &Transfer<'_>, asked: bool) {
-        let delivery = DeliveryKey { link, delivery: incoming.key };
+    pub(crate) fn received(
+        &mut self,
+        delivery: DeliveryKey,
+        transfer: &Transfer<'_>,
+        settled: bool,
+        asked: bool,
+    ) -> bool {
         if transfer.aborted {
-            return self.leave(delivery);
+            self.leave(delivery);
+            return false;
         }
         if let Some(DeliveryState::Transactional(named)) = &transfer.state {
-            incoming.transactional = true;
             let acquired = self.number(Side::Controller, named.txn_id).filter(|_| asked);
             let posted = || Some((self.number(Side::Coordinator, named.txn_id)?, WorkKind::Posted));
             if let Some((number, kind)) = acquired.map(|number| (number, WorkKind::Acquired)).or_else(posted) {
@@ -419,9 +424,10 @@ impl Transactions {
             }
         }
         if let Some(member) = self.members.get_mut(&delivery) {
-            member.settled |= incoming.settled;
+            member.settled |= settled;
             member.partial = transfer.more;
         }
+        matches!(transfer.state, Some(DeliveryState::Transactional(_)))
     }
 
     /// The state to tell of a delivery that came in: within its transaction, if it has one.
