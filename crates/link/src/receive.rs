@@ -291,9 +291,7 @@ impl Connection {
             Ok(incoming) => incoming,
             Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
         };
-        if (transfer.state.is_some() || incoming.transactional)
-            && let Some(transactions) = self.transactions.as_deref_mut()
-        {
+        if let Some(transactions) = self.transactions.as_deref_mut() {
             let delivery = DeliveryKey { link: key, delivery: incoming.key };
             incoming.transactional |= transactions.received(delivery, transfer, incoming.settled, end.asked);
         }
@@ -333,10 +331,11 @@ impl Connection {
             // The sender need not say so if it has used up everything by sending. §2.6.7
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }
+        let control = end.control;
         if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);
         }
-        if link.is_control() {
+        if control {
             self.handle_requests(session_key, key);
         }
     }

@@ -143,14 +143,14 @@ fn rejected() -> DeliveryState<'static> {
 
 #[test]
 fn a_control_link_is_attached() {
-    // 4.1-01, 4.2-10, 4.5.1-02
+    // 4.1-01, 4.2-01, 4.2-10, 4.5.1-02
     let mut peer = Script::client(support::scene::config(), open());
     let session = peer.engine.begin(support::scene::session_config()).unwrap();
     peer.send(10, &answer(0));
     peer.quiet();
     let wanted = [TxnCapability::DISTRIBUTED_TRANSACTIONS];
     let mut config = LinkConfig::controller("control", wanted.clone());
-    // A control link has nothing to resume: 4.2-01
+    // A control link has nothing to resume.
     config.terminus.unsettled.push(amqp10_link::UnsettledDelivery { tag: tag(7), state: None });
     let control = peer.engine.attach(session, config).unwrap();
     let frames = peer.frames();

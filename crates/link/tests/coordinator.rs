@@ -774,7 +774,6 @@ fn a_posted_delivery_has_its_outcome_before_the_commit() {
             "0 disposition receiver 2 settled accepted".to_owned(),
         ];
         if !settles {
-            // 4.4.4.1-06
             expected.push("0 disposition receiver 1 accepted".to_owned());
         }
         assert_eq!(told(&mut scene.peer), expected);
@@ -863,7 +862,7 @@ fn a_settled_post_is_work_of_which_nothing_can_be_said() {
 
 #[test]
 fn a_delivery_is_retired_in_a_transaction() {
-    // 4.4-01, 4.4.2-02, 4.4.2-05, 4.4.4.2-01, 4.4.4.2-03
+    // 4.4.2-02, 4.4.2-05, 4.4.4.2-01, 4.4.4.2-02, 4.4.4.2-03
     for (settles, fail) in [(true, false), (true, true), (false, false), (false, true)] {
         let mut scene = Scene::all();
         let one = scene.transaction(b"one");
@@ -880,10 +879,9 @@ fn a_delivery_is_retired_in_a_transaction() {
         assert_eq!(told(&mut scene.peer), ["0 disposition receiver 1 settled accepted"]);
         let mut sender = scene.peer.engine.sender(scene.get).unwrap();
         if settles {
-            // 4.4.4.2-02: all that is left is to apply the default outcome.
+            // All that is left is to apply the default outcome.
             assert_eq!(sender.settle(key, Some(accepted())), Err(SettleError::Unknown));
         } else if fail {
-            // 4.4.2-06
             scene.peer.send(10, &state(Role::Receiver, number, true, Some(accepted())));
             assert_eq!(scene.outcomes(), ["accepted settled"]);
         } else {

@@ -521,6 +521,7 @@ proptest! {
     /// on how, nothing is settled, posted or consumed twice, and no message is lost.
     #[test]
     fn every_transaction_ends_once(moves in moves(), octets in any::<bool>()) {
+        // 4.1-04, 4.4.4.1-01, 4.4.4.2-02, 4.4.4.3-01, 4.4.4.3-03
         let mut world = World::new(if octets { Wire::Octets } else { Wire::Whole });
         for one in moves {
             world.make(one);
