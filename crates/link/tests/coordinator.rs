@@ -255,7 +255,7 @@ fn a_settled_request_closes_the_control_link() {
 /// A request that is refused where the source of the control link supports rejection, and where it does not.
 fn refused(condition: &str, refuse: impl Fn(&mut Scene, bool)) {
     for (outcomes, rejects) in [(REJECTS, true), (&["amqp:accepted:list"][..], false), (&[][..], false)] {
-        let mut scene = Scene::with(&[], outcomes, |config| config.max_transactions = 1);
+        let mut scene = Scene::new(&[], outcomes);
         refuse(&mut scene, rejects);
         let last = scene.next - 1;
         let expected = if rejects {
