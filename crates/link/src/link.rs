@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
-    SenderSettleMode, SequenceNo, Str,
+    SenderSettleMode, SequenceNo, SourceArchetype, Str,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -119,8 +119,10 @@ pub(crate) struct SenderEnd {
     /// How many outcomes were taken; with this their places in the queue can be told.
     pub(crate) outcomes_taken: u64,
     pub(crate) outcomes_told: bool,
-    /// Deliveries of an earlier link.
+    /// Deliveries of an earlier link, and those whose outcome the receiver has told without settling.
     pub(crate) doubts: Doubts,
+    /// The outcome of what the receiver settles without one. §3.5.3
+    pub(crate) default_outcome: Option<Box<DeliveryState<'static>>>,
 }
 
 /// A delivery that went out, or is about to.
@@ -411,6 +413,12 @@ impl ReceiverEnd {
     }
 }
 
+/// The default-outcome of the sender's source.
+fn default_outcome(config: &LinkConfig) -> Option<Box<DeliveryState<'static>>> {
+    let source = config.source.as_ref().and_then(SourceArchetype::as_source)?;
+    source.default_outcome.clone().map(|outcome| Box::new(outcome.into()))
+}
+
 impl SenderEnd {
     fn new(config: &LinkConfig, terminus: Terminus) -> Self {
         let mut end = Self {
@@ -430,6 +438,7 @@ impl SenderEnd {
             outcomes_taken: 0,
             outcomes_told: false,
             doubts: Doubts::new(),
+            default_outcome: default_outcome(config),
         };
         end.take_terminus(terminus);
         end

@@ -115,7 +115,12 @@ impl Connection {
                     };
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
+                    let outcome = if disposition.settled && state.as_ref().is_none_or(|state| !state.is_outcome()) {
+                        end.outcome_of(entry.delivery).or_else(|| state.clone())
+                    } else {
+                        state.clone()
+                    };
+                    if end.tell(Outcome { key, state: outcome, settled: disposition.settled }) {
                         self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                     if disposition.settled {
@@ -188,11 +193,14 @@ impl Connection {
         }
         let modes = (link.snd_settle_mode, transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode));
         let incomplete = link.incomplete;
+        let contradicts = transfer.rcv_settle_mode == Some(ReceiverSettleMode::Second)
+            && link.rcv_settle_mode == ReceiverSettleMode::First
+            && transfer.settled != Some(true);
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        let ordinary =
-            !(transfer.more || transfer.aborted || transfer.resume || incomplete) && transfer.state.is_none();
+        let ordinary = !(transfer.more || transfer.aborted || transfer.resume || incomplete || contradicts)
+            && transfer.state.is_none();
         if ordinary && end.incoming.is_none() {
             // The ordinary delivery: all of it in one transfer.
             if let Err(violation) = end.whole(session, key, modes, transfer, payload) {
@@ -201,6 +209,8 @@ impl Connection {
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
+        } else if contradicts {
+            return self.violation(Violation::ReceiverSettleMode, Some(session_key), Some(key));
         } else if incomplete && end.incoming.is_none() && !transfer.resume {
             return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
         } else {

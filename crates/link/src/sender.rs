@@ -37,7 +37,8 @@ pub struct DeliveryStart {
 pub struct Outcome {
     /// The delivery.
     pub key: DeliveryKey,
-    /// Its state at the peer; none if the peer settled without telling one, and for deliveries that left settled.
+    /// Its state at the peer; if the peer settled without telling an outcome, the one that it told before, or else the
+    /// default-outcome of the sender's source, §3.5.3; none if there is none, and for deliveries that left settled.
     pub state: Option<DeliveryState<'static>>,
     /// Whether it is settled. If not, [`Sender::settle`] or [`Receiver::settle`](crate::Receiver::settle) settles it.
     pub settled: bool,

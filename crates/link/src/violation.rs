@@ -79,6 +79,8 @@ pub enum Violation {
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
     DuplicateTag,
+    /// A transfer with rcv-settle-mode second on a link of mode first. §2.7.5
+    ReceiverSettleMode,
     /// A delivery resumed behind what has arrived of it, or at a point that is not known any more. §3.4.6
     ResumedElsewhere,
     /// A new delivery although our unsettled map was incomplete. §2.7.3
@@ -120,6 +122,7 @@ impl Violation {
             | Self::ChangedInDelivery(_)
             | Self::DeliveryId
             | Self::DuplicateTag
+            | Self::ReceiverSettleMode
             | Self::ResumedElsewhere => ErrorCondition::INVALID_FIELD,
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
@@ -172,6 +175,7 @@ impl Violation {
             | Self::ChangedInDelivery(_)
             | Self::DeliveryId
             | Self::DuplicateTag
+            | Self::ReceiverSettleMode
             | Self::ResumedElsewhere
             | Self::UnsettledIncomplete
             | Self::MessageSizeExceeded
@@ -232,6 +236,7 @@ impl fmt::Display for Violation {
             }
             Self::DeliveryId => f.write_str("the delivery-id is not a later one (§2.7.5)"),
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
+            Self::ReceiverSettleMode => f.write_str("rcv-settle-mode second on a link of mode first (§2.7.5)"),
             Self::ResumedElsewhere => f.write_str("the delivery is resumed where it cannot be joined (§3.4.6)"),
             Self::UnsettledIncomplete => f.write_str("a new delivery before the unsettled map was complete (§2.7.3)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
@@ -291,6 +296,7 @@ mod tests {
             (V::ChangedInDelivery("delivery-id"), Link, "amqp:invalid-field"),
             (V::DeliveryId, Link, "amqp:invalid-field"),
             (V::DuplicateTag, Link, "amqp:invalid-field"),
+            (V::ReceiverSettleMode, Link, "amqp:invalid-field"),
             (V::ResumedElsewhere, Link, "amqp:invalid-field"),
             (V::UnsettledIncomplete, Link, "amqp:not-allowed"),
             (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
