@@ -1,6 +1,7 @@
 //! One end of a link. §2.6
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
@@ -75,6 +76,8 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
+    /// Until when one delivery is asked for.
+    pub(crate) pull: Option<Instant>,
     /// What an earlier link left of deliveries that were not resumed yet.
     pub(crate) arrived: HashMap<Key, Arrived>,
 }
@@ -395,6 +398,7 @@ impl ReceiverEnd {
             streamed: false,
             available: None,
             unsettled: Unsettled::default(),
+            pull: None,
             arrived: HashMap::new(),
         };
         end.take_terminus(terminus, config.rcv_settle_mode);
