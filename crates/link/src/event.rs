@@ -82,6 +82,8 @@ pub enum LinkEvent {
     Drain,
     /// The peer has used up the credit that was to be drained.
     Drained,
+    /// No more octets are queued than [`Sender::notify_below`](crate::Sender::notify_below) asked for.
+    Writable,
     /// A [pull](crate::Connection::pull) has ended: with a delivery that waits to be taken, or with none. §2.6.8
     Pulled {
         /// Whether there is a delivery.

@@ -124,6 +124,8 @@ pub(crate) struct SenderEnd {
     pub(crate) outcomes_told: bool,
     /// Deliveries of an earlier link, and those whose outcome the receiver has told without settling.
     pub(crate) doubts: Doubts,
+    /// The writer is to be told when no more octets than this are queued.
+    pub(crate) notify_below: Option<usize>,
     /// The outcome of what the receiver settles without one. §3.5.3
     pub(crate) default_outcome: Option<Box<DeliveryState<'static>>>,
 }
@@ -442,6 +444,7 @@ impl SenderEnd {
             outcomes_taken: 0,
             outcomes_told: false,
             doubts: Doubts::new(),
+            notify_below: None,
             default_outcome: default_outcome(config),
         };
         end.take_terminus(terminus);
@@ -458,6 +461,28 @@ impl SenderEnd {
         self.delivery_count = self.delivery_count.plus(self.credit);
         (self.credit, self.drained) = (0, false);
         true
+    }
+
+    /// How many octets are queued, counted up to `limit`.
+    pub(crate) fn queued_octets(&self, limit: usize) -> usize {
+        let mut octets = 0_usize;
+        for delivery in &self.queue {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(delivery.waiting(limit));
+        }
+        octets.min(limit)
+    }
+
+    /// Whether the writer is to be told now that there is room.
+    #[cold]
+    pub(crate) fn is_writable(&mut self) -> bool {
+        let writable = self.notify_below.is_some_and(|most| self.queued_octets(most.saturating_add(1)) <= most);
+        if writable {
+            self.notify_below = None;
+        }
+        writable
     }
 
     /// Forgets a delivery that is settled, or has left settled.
