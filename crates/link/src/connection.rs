@@ -48,6 +48,8 @@ pub struct Connection {
     /// Deadlines set by a command, which knows no time, are set anew with the next instant told.
     pub(crate) timers_due: bool,
     pub(crate) heartbeat_due: bool,
+    /// Links whose pulls have a deadline to come.
+    pub(crate) pulls: Vec<Key>,
     /// Begins and attaches of the peer that wait for an answer, oldest first.
     pub(crate) unanswered: VecDeque<(Instant, Unanswered, usize)>,
     /// What those take, or more: some may have been answered since.
@@ -146,6 +148,7 @@ impl Connection {
             timers,
             timers_due: false,
             heartbeat_due: false,
+            pulls: Vec::new(),
             unanswered: VecDeque::new(),
             unanswered_octets: 0,
             early_octets: 0,
@@ -292,6 +295,7 @@ impl Connection {
                 }
                 Timer::Heartbeat => self.heartbeat_due = self.state.may_send(),
                 Timer::Answer => self.refuse_unanswered(),
+                Timer::Pull => self.drain_pulls(),
             }
         }
     }

@@ -84,6 +84,13 @@ pub enum LinkEvent {
     Drain,
     /// The peer has used up the credit that was to be drained.
     Drained,
+    /// No more octets are queued than [`Sender::notify_below`](crate::Sender::notify_below) asked for.
+    Writable,
+    /// A [pull](crate::Connection::pull) has ended: with a delivery that waits to be taken, or with none. §2.6.8
+    Pulled {
+        /// Whether there is a delivery.
+        delivered: bool,
+    },
     /// States of sent deliveries wait to be taken. Told once until all have been.
     Outcomes,
     /// The peer set properties of the link's state. §2.7.4

@@ -24,6 +24,7 @@ mod input;
 mod link;
 mod links;
 mod output;
+mod pull;
 mod reattach;
 mod receive;
 mod receiver;

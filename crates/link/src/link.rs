@@ -1,10 +1,11 @@
 //! One end of a link. §2.6
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use amqp10_codec::{
     Attach, Coordinator, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode,
-    Role, SenderSettleMode, SequenceNo, Str, Symbol, TransactionId,
+    Role, SenderSettleMode, SequenceNo, SourceArchetype, Str, Symbol, TransactionId,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -86,6 +87,8 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
+    /// Until when one delivery is asked for.
+    pub(crate) pull: Option<Instant>,
     /// What an earlier link left of deliveries that were not resumed yet.
     pub(crate) arrived: HashMap<Key, Arrived>,
 }
@@ -130,8 +133,12 @@ pub(crate) struct SenderEnd {
     /// How many outcomes were taken; with this their places in the queue can be told.
     pub(crate) outcomes_taken: u64,
     pub(crate) outcomes_told: bool,
-    /// Deliveries of an earlier link.
+    /// Deliveries of an earlier link, and those whose outcome the receiver has told without settling.
     pub(crate) doubts: Doubts,
+    /// The writer is to be told when no more octets than this are queued.
+    pub(crate) notify_below: Option<usize>,
+    /// The outcome of what the receiver settles without one. §3.5.3
+    pub(crate) default_outcome: Option<Box<DeliveryState<'static>>>,
 }
 
 /// A delivery that went out, or is about to.
@@ -429,6 +436,7 @@ impl ReceiverEnd {
             streamed: false,
             available: None,
             unsettled: Unsettled::default(),
+            pull: None,
             arrived: HashMap::new(),
         };
         end.take_terminus(terminus, config.rcv_settle_mode);
@@ -452,6 +460,12 @@ impl ReceiverEnd {
     }
 }
 
+/// The default-outcome of the sender's source.
+fn default_outcome(config: &LinkConfig) -> Option<Box<DeliveryState<'static>>> {
+    let source = config.source.as_ref().and_then(SourceArchetype::as_source)?;
+    source.default_outcome.clone().map(|outcome| Box::new(outcome.into()))
+}
+
 impl SenderEnd {
     fn new(config: &LinkConfig, terminus: Terminus) -> Self {
         let mut end = Self {
@@ -471,6 +485,8 @@ impl SenderEnd {
             outcomes_taken: 0,
             outcomes_told: false,
             doubts: Doubts::new(),
+            notify_below: None,
+            default_outcome: default_outcome(config),
         };
         end.take_terminus(terminus);
         end
@@ -486,6 +502,28 @@ impl SenderEnd {
         self.delivery_count = self.delivery_count.plus(self.credit);
         (self.credit, self.drained) = (0, false);
         true
+    }
+
+    /// How many octets are queued, counted up to `limit`.
+    pub(crate) fn queued_octets(&self, limit: usize) -> usize {
+        let mut octets = 0_usize;
+        for delivery in &self.queue {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(delivery.waiting(limit));
+        }
+        octets.min(limit)
+    }
+
+    /// Whether the writer is to be told now that there is room.
+    #[cold]
+    pub(crate) fn is_writable(&mut self) -> bool {
+        let writable = self.notify_below.is_some_and(|most| self.queued_octets(most.saturating_add(1)) <= most);
+        if writable {
+            self.notify_below = None;
+        }
+        writable
     }
 
     /// Forgets a delivery that is settled, or has left settled.

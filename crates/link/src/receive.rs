@@ -57,7 +57,8 @@ impl Connection {
                 end.delivery_count = count;
             }
             if end.credit.finish_drain() {
-                told.push(LinkEvent::Drained);
+                let pulled = end.pull.take().is_some();
+                told.push(if pulled { LinkEvent::Pulled { delivered: false } } else { LinkEvent::Drained });
             }
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
@@ -133,7 +134,15 @@ impl Connection {
                     let control = link.is_control();
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    let outcome = Outcome { key, state: state.clone(), settled: disposition.settled };
+                    let decides = |state: &DeliveryState<'_>| {
+                        state.is_outcome() || matches!(state, DeliveryState::Transactional(_))
+                    };
+                    let told = if disposition.settled && !state.as_ref().is_some_and(decides) {
+                        end.outcome_of(entry.delivery).or_else(|| state.clone())
+                    } else {
+                        state.clone()
+                    };
+                    let outcome = Outcome { key, state: told, settled: disposition.settled };
                     if control {
                         answers.push(outcome);
                     } else if end.tell(outcome) {
@@ -247,7 +256,12 @@ impl Connection {
                 Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
             }
         }
-        if end.incoming.is_none() && end.credit.finish_drain() {
+        let drained = end.incoming.is_none() && end.credit.finish_drain();
+        if end.credit.left() == 0 && end.pull.is_some() {
+            let used = end.incoming.is_none();
+            let event = used.then(|| end.pull_is_used(!end.ready.is_empty(), drained)).flatten();
+            self.events.extend(event.map(|event| Event::Link(LinkId(key), event)));
+        } else if drained {
             // The sender need not say so if it has used up everything by sending. §2.6.7
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }

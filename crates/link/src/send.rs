@@ -148,6 +148,9 @@ impl Connection {
                     self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
             }
+            if sender.notify_below.is_some() && sender.is_writable() {
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::Writable));
+            }
             let drained = frame && sender.finish_drain();
             if drained {
                 link.flow_due = true;

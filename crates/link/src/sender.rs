@@ -45,7 +45,8 @@ pub struct DeliveryStart {
 pub struct Outcome {
     /// The delivery.
     pub key: DeliveryKey,
-    /// Its state at the peer; none if the peer settled without telling one, and for deliveries that left settled.
+    /// Its state at the peer; if the peer settled without telling an outcome, the one that it told before, or else the
+    /// default-outcome of the sender's source, §3.5.3; none if there is none, and for deliveries that left settled.
     pub state: Option<DeliveryState<'static>>,
     /// Whether it is settled. If not, [`Sender::settle`] or [`Receiver::settle`](crate::Receiver::settle) settles it.
     pub settled: bool,
@@ -293,6 +294,22 @@ impl Sender<'_> {
     /// The transaction in which the peer wants what is sent from now on to be acquired; deliveries say so by themselves. §4.4.3
     pub fn acquisition(&self) -> Option<TransactionId> {
         self.link.acquisition.as_deref().copied()
+    }
+
+    /// How many octets were written and have not left: credit, windows or the stream hold them back. A writer that streams writes no
+    /// more while this is high.
+    pub fn queued_octets(&mut self) -> usize {
+        self.link.sender().map_or(0, |end| end.queued_octets(usize::MAX))
+    }
+
+    /// Asks for one [`LinkEvent::Writable`](crate::LinkEvent::Writable) as soon as no more than `octets` are queued after a frame has
+    /// left. Returns whether that is so already; then no event is told.
+    pub fn notify_below(&mut self, octets: usize) -> bool {
+        let Some(end) = self.link.sender() else {
+            return false;
+        };
+        end.notify_below = Some(octets);
+        end.is_writable()
     }
 
     /// The next state that the peer told of a sent delivery.
