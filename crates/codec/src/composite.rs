@@ -96,6 +96,21 @@ impl<'a> ListReader<'a> {
         Ok(Self { fields, left })
     }
 
+    /// A list of `left` fields.
+    pub(crate) const fn inner(left: u32, fields: Reader<'a>) -> Self {
+        Self { fields, left }
+    }
+
+    /// How many fields are left, and where they stand.
+    pub(crate) fn into_parts(self) -> (u32, Reader<'a>) {
+        (self.left, self.fields)
+    }
+
+    /// Whether no field is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// Where the next field stands, counted from the start of the whole input.
     pub(crate) const fn offset(&self) -> usize {
         self.fields.offset()
@@ -306,6 +321,7 @@ impl<'a, T: Decode<'a>> Field<'a> for crate::Multiple<T>
 where
     Self: Encode,
 {
+    #[inline(always)]
     fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
         Ok(list.optional()?.unwrap_or_default())
     }
@@ -319,7 +335,7 @@ where
 macro_rules! mandatory_fields {
     ($($type:ty),* $(,)?) => { $(
         impl<'a> $crate::composite::Field<'a> for $type {
-            #[inline]
+            #[inline(always)]
             fn read(
                 list: &mut $crate::ListReader<'a>,
                 name: &'static str,

@@ -103,17 +103,25 @@ impl<'a, T> IntoIterator for &'a Multiple<T> {
 }
 
 impl<'a, T: Decode<'a>> Decode<'a> for Multiple<T> {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match constructor {
             code::NULL => Ok(Self::default()),
             code::ARRAY8 | code::ARRAY32 => Self::decode_array(constructor == code::ARRAY32, reader),
-            _ => T::decode_data(constructor, reader).map(Self::one),
+            _ => Self::decode_one(constructor, reader),
         }
     }
 }
 
 impl<'a, T: Decode<'a>> Multiple<T> {
+    // Both stay out of the way of fields that are absent, as most are.
+
+    #[inline(never)]
+    fn decode_one(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        T::decode_data(constructor, reader).map(Self::one)
+    }
+
+    #[inline(never)]
     fn decode_array(wide: bool, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let (count, mut inner) = reader.compound(wide)?;
         let element = inner.octet()?;

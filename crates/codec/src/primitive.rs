@@ -208,7 +208,7 @@ impl Encode for u32 {
 }
 
 impl<'a> Decode<'a> for u64 {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match constructor {
             code::ULONG0 => Ok(0),

@@ -173,7 +173,23 @@ impl<'a> Outcome<'a> {
 }
 
 impl<'a> Decode<'a> for Outcome<'a> {
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        // The usual ones, with a one-octet descriptor and an empty list.
+        if constructor == code::DESCRIBED
+            && let [code::SMALLULONG, number @ (0x24 | 0x26), code::LIST0, ..] = *reader.rest()
+        {
+            reader.take(3)?;
+            return Ok(if number == 0x24 { Self::Accepted } else { Self::Released });
+        }
+        Self::decode_other(constructor, reader)
+    }
+}
+
+impl<'a> Outcome<'a> {
+    /// Decodes any outcome.
+    #[inline(never)]
+    fn decode_other(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
         let mut ahead = reader.clone();
         let (code, list) = take_code(constructor, &mut ahead, "an outcome", &NAMES)?;

@@ -324,7 +324,7 @@ fn variable_len(octets: &[u8]) -> usize {
 }
 
 impl<'a> Decode<'a> for Symbol<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let octets = match constructor {
             code::SYM8 => reader.variable(false)?,

@@ -281,7 +281,7 @@ impl<'a> Value<'a> {
     #[inline(never)]
     fn decode_other(mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
         let constructor = reader.octet()?;
-        let value = Self::decode_data(constructor, &mut reader)?;
+        let value = Self::decode_any(constructor, &mut reader)?;
         Ok((value, reader))
     }
 }
@@ -300,7 +300,20 @@ impl<'a> Decode<'a> for Value<'a> {
         Ok(value)
     }
 
-    fn decode_data(constructor: u8, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    #[inline(always)]
+    fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        // So are most addresses, which are fields.
+        if constructor == code::STR8 {
+            return Str::decode_data(constructor, reader).map(Self::String);
+        }
+        Self::decode_any(constructor, reader)
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Decodes the data of a value of any type.
+    #[inline(never)]
+    fn decode_any(constructor: u8, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         fn of<'a, T: Decode<'a>>(c: u8, r: &mut Reader<'a>) -> Result<T, DecodeError> {
             T::decode_data(c, r)
         }

@@ -98,6 +98,21 @@ fn an_error_names_section_and_offset() {
 }
 
 #[test]
+fn slices_around_bodies_of_every_width() {
+    let sections: Vec<bytes::Bytes> = [0, 255, 256, 70_000].map(|len| vec![7; len].into()).into();
+    let body = MessageBody::Data(sections.clone().into());
+    for message in [
+        Message { body: body.clone(), ..Message::default() },
+        Message { body, ..Message::default() }.to("to").footer_entry(Symbol::from_static("x-opt-f"), 1_u8),
+    ] {
+        let slices = message.to_slices();
+        assert_eq!(slices.concat(), encoded(&message));
+        let shared: Vec<_> = slices.iter().skip(1).step_by(2).take(4).collect();
+        assert_eq!(shared, sections.iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn application_properties_one_by_one_and_all_at_once() {
     let one_by_one = Message::value(1_u8).application_property("a", 1_u8).application_property("b", "two");
     let at_once = Message::value(1_u8).application_properties(Map::new().with("a", 1_u8).with("b", "two"));

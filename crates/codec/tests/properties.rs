@@ -290,6 +290,34 @@ fn fields_of_properties() -> impl Strategy<Value = Vec<Vec<u8>>> {
     })
 }
 
+/// Fields of a transfer, of which those at the end may be missing, or one be too many.
+fn fields_of_transfer() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let uint = || {
+        prop_oneof![
+            Just(vec![0x43]),
+            any::<u8>().prop_map(|number| fixed(0x52, &[number])),
+            any::<[u8; 4]>().prop_map(|octets| fixed(0x70, &octets)),
+        ]
+        .boxed()
+    };
+    let boolean = || prop_oneof![Just(vec![0x41]), Just(vec![0x42]), (0..3_u8).prop_map(|v| vec![0x56, v])].boxed();
+    let tag = prop_oneof![Just(8), 0..40_usize].prop_flat_map(|size| vec(any::<u8>(), size));
+    let state = prop_oneof![
+        (0x23..0x28_u8).prop_map(|code| vec![0, 0x53, code, 0x45]),
+        Just(vec![0, 0x53, 0x23, 0xc0, 3, 2, 0x43, 0x44]),
+        Just(vec![0, 0x53, 0x70, 0x45]),
+    ];
+    let mode = (0..3_u8).prop_map(|mode| vec![0x50, mode]);
+    let first = [uint(), uint(), tag.prop_map(|octets| variable(0xa0, &octets)).boxed(), uint(), boolean(), boolean()];
+    let last = [mode.boxed(), state.boxed(), boolean(), boolean(), boolean(), boolean()];
+    let fields: Vec<_> =
+        first.into_iter().chain(last).map(|field| prop_oneof![5 => field, 1 => Just(vec![0x40])]).collect();
+    (fields, 0..13_usize).prop_map(|(mut fields, count)| {
+        fields.truncate(count);
+        fields
+    })
+}
+
 /// Properties and data are the same however they are asked for.
 fn assert_sections_in_both_forms(view: &MessageView<'_>) {
     let section = Some(Section::Properties);
@@ -384,6 +412,25 @@ proptest! {
         }
         if let Ok(view) = MessageView::parse(&octets) {
             assert_sections_in_both_forms(&view);
+        }
+    }
+
+    #[test]
+    fn a_transfer_is_the_same_alone_and_as_a_performative(
+        fields in fields_of_transfer(),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut octets = [&[0, 0x53, 0x14][..], &compound(0xc0, fields.len(), &fields.concat()), b"payload"].concat();
+        if let Some((at, value)) = damage {
+            // Behind the descriptor: whatever is wrong there is told of a performative in other words.
+            let at = 3 + at.index(octets.len() - 3);
+            octets[at] = value;
+        }
+        let (mut alone, mut body) = (Reader::sized(&octets), Reader::sized(&octets));
+        let found = alone.read::<Transfer<'_>>();
+        prop_assert_eq!(body.read::<Performative<'_>>(), found.clone().map(Performative::Transfer));
+        if found.is_ok() {
+            prop_assert_eq!(alone.rest(), body.rest());
         }
     }
 

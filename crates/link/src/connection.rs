@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role};
+use amqp10_codec::{
+    Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role, Value,
+};
 use bytes::Bytes;
 
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
@@ -14,6 +16,7 @@ use crate::slots::{Key, LinkId, SessionId, Slots};
 use crate::state::{ConnectionState, LinkState, SessionState, Stage};
 use crate::timer::{Timer, Timers};
 use crate::trace::Trace;
+use crate::transaction::Transactions;
 use crate::violation::Violation;
 use crate::{Config, HeartbeatPace, LinkConfig, SessionConfig};
 
@@ -63,6 +66,8 @@ pub struct Connection {
     pub(crate) turn: u32,
     /// Who is told of frames.
     pub(crate) trace: Option<Trace>,
+    /// None where there is no control link and never was.
+    pub(crate) transactions: Option<Box<Transactions>>,
 }
 
 /// Octets that begins and attaches of the peer may take while they wait for an answer.
@@ -152,6 +157,7 @@ impl Connection {
             now,
             turn: 0,
             trace: None,
+            transactions: None,
         }
     }
 
@@ -454,6 +460,7 @@ impl Connection {
         link.state = LinkState::Attached;
         let (session, abandoned) = (link.session, link.abandoned);
         let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
+        let (control, early_acquisition) = (link.is_control(), link.acquisition.take());
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;
@@ -477,6 +484,14 @@ impl Connection {
             if end.drain {
                 tell(LinkEvent::Drain);
             }
+        }
+        if control {
+            self.control_attached(key);
+        }
+        if let Some(id) = early_acquisition
+            && let Err(violation) = self.acquire(session, key, &Value::Binary(id.as_slice().into()))
+        {
+            self.violation(violation, Some(session), Some(key));
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Delivery {
     pub message_format: MessageFormat,
     /// Whether the sender has settled it already; then there is nothing to settle here.
     pub settled: bool,
+    /// Whether it was sent within a transaction: the peer posted it, or we acquired it. In which one is told by
+    /// [`Receiver::transaction`](crate::Receiver::transaction), until that is over. §4.4
+    pub transactional: bool,
     /// The octets.
     pub payload: Payload,
 }
@@ -142,6 +145,7 @@ pub(crate) struct Head {
     pub(crate) tag: DeliveryTag,
     pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+    pub(crate) transactional: bool,
 }
 
 /// A delivery whose transfers are still coming in.

@@ -1,6 +1,6 @@
 use amqp10_codec::{DeliveryTag, Error, Fields};
 
-use crate::{DeliveryKey, LinkId, Outcome, SessionId, Violation};
+use crate::{DeliveryKey, LinkId, Outcome, SessionId, TransactionEvent, Violation};
 
 /// What happened. Events name things; their contents are pulled from the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Event {
     Session(SessionId, SessionEvent),
     /// Something happened to a link.
     Link(LinkId, LinkEvent),
+    /// Something happened to a transaction of this control link. §4.1
+    Transaction(LinkId, Box<TransactionEvent>),
 }
 
 /// How a connection ended.

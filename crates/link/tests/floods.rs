@@ -47,7 +47,7 @@ fn flood(
 
 /// A peer that asks for this without end and reads nothing is held back; when it reads, all it asked for is answered.
 fn held_back(asking: &[u8], answers: usize) {
-    const MUCH: usize = 64 << 20;
+    const MUCH: usize = 8 << 20;
     let Scene { mut peer, d, .. } = Scene::new(Wire::Whole);
     peer.engine.look_away();
     let mut input = BytesMut::new();
@@ -261,7 +261,7 @@ fn a_close_is_heard_in_a_flood() {
     let asking = [frame(10, &sender("flood", 8)), frame(10, &detach(8, true))].concat();
     let mut input = BytesMut::new();
     scene.peer.engine.look_away();
-    flood(&mut scene.peer.engine, scene.peer.now, &asking, 64 << 20, &mut input);
+    flood(&mut scene.peer.engine, scene.peer.now, &asking, 8 << 20, &mut input);
     input.extend_from_slice(&frame(0, &close()));
     for _ in 0..2 {
         drain(&mut scene.peer.engine, scene.peer.now);

@@ -642,3 +642,22 @@ fn a_message_whose_body_does_not_decode_ends_nothing() {
         scene.session_one_works();
     }
 }
+
+#[test]
+fn a_delivery_to_be_settled_second_on_a_link_whose_receiver_settles_first() {
+    // 2.7.5-25, 2.7.5-26
+    use amqp10_codec::ReceiverSettleMode::{First, Second};
+    refused_link("amqp:invalid-field", |scene| {
+        scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), ..first(5, 0) }, b"x");
+    });
+    refused_link("amqp:invalid-field", |scene| {
+        scene.peer.transfer(10, &more(first(5, 0)), b"x");
+        scene.peer.quiet();
+        scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), ..next(5) }, b"x");
+    });
+    // It may say what holds anyway, and of what is settled it says nothing.
+    let mut scene = Scene::new(Wire::Octets);
+    scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(First), ..first(5, 0) }, b"a");
+    scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), settled: Some(true), ..first(5, 1) }, b"b");
+    assert_eq!(payloads(&mut scene), [b"a", b"b"]);
+}

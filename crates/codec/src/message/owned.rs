@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::constructor as code;
 use crate::{Encode, Header, List, Map, Multiple, Properties, Section, Value};
 
+/// The octets that everything but the body has room for at first.
+const HEAD_CAPACITY: usize = 256;
+
 /// A message that owns everything, to be built and encoded. §3.2
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
@@ -47,24 +50,31 @@ impl Message {
 
     /// Encodes the message as slices, without copying a body of data: in the order in which they are to be sent.
     pub fn to_slices(&self) -> Vec<Bytes> {
-        let mut slices = Vec::new();
-        let mut head = Vec::new();
-        if let MessageBody::Data(sections) = &self.body {
-            self.encode_head(&mut head);
-            for section in sections {
-                encode_data_head(section.len(), &mut head);
-                slices.push(Bytes::from(core::mem::take(&mut head)));
-                slices.push(section.clone());
+        // What is encoded stands in one buffer, which the slices before, between and behind the bodies share.
+        let mut encoded = Vec::with_capacity(HEAD_CAPACITY);
+        let sections = match &self.body {
+            MessageBody::Data(sections) if !sections.is_empty() => sections,
+            _ => {
+                self.encode(&mut encoded);
+                return alloc::vec![Bytes::from(encoded)];
             }
-            if sections.is_empty() {
-                encode_data_head(0, &mut head);
-            }
-        } else {
-            self.encode_to_footer(&mut head);
+        };
+        self.encode_head(&mut encoded);
+        let mut before = encoded.len();
+        for section in sections {
+            encode_data_head(section.len(), &mut encoded);
         }
-        self.encode_footer(&mut head);
-        if !head.is_empty() {
-            slices.push(Bytes::from(head));
+        self.encode_footer(&mut encoded);
+        let mut encoded = Bytes::from(encoded);
+        let mut slices = Vec::with_capacity(sections.len().saturating_mul(2).saturating_add(1));
+        for section in sections {
+            let head = before.saturating_add(data_head_len(section.len()));
+            slices.push(encoded.split_to(head));
+            slices.push(section.clone());
+            before = 0;
+        }
+        if !encoded.is_empty() {
+            slices.push(encoded);
         }
         slices
     }
@@ -131,6 +141,11 @@ fn encode_map(section: Section, map: Option<&Map<'_>>, out: &mut Vec<u8>) {
         encode_descriptor(section, out);
         map.encode(out);
     }
+}
+
+/// How many octets [`encode_data_head`] appends.
+const fn data_head_len(len: usize) -> usize {
+    if len <= u8::MAX as usize { 5 } else { 8 }
 }
 
 /// Everything of a data section that stands before its octets.

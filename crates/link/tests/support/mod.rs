@@ -7,6 +7,7 @@ pub(crate) mod checker;
 pub(crate) mod scene;
 pub(crate) mod script;
 pub(crate) mod snapshot;
+pub(crate) mod work;
 
 use std::collections::HashSet;
 use std::io::IoSlice;
@@ -37,6 +38,13 @@ pub(crate) struct Checked {
     engine: Connection,
     checker: Checker,
     endings: Endings,
+}
+
+impl Checked {
+    /// The engine alone, unchecked from here on.
+    pub(crate) fn into_engine(self) -> Connection {
+        self.engine
+    }
 }
 
 impl From<Connection> for Checked {
