@@ -206,13 +206,17 @@ impl Ledger {
     }
 
     /// Forgets a delivery that was settled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, id: DeliveryNumber) {
         // Nearly always the oldest one.
         if self.dead == 0 && self.entries.front().is_some_and(|entry| entry.id == id) {
             self.entries.pop_front();
-            return;
+        } else {
+            self.remove_within(id);
         }
+    }
+
+    fn remove_within(&mut self, id: DeliveryNumber) {
         let at = self.position(id);
         if let Some(entry) = self.entries.get_mut(at)
             && entry.id == id
