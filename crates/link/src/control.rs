@@ -125,9 +125,10 @@ impl Connection {
     }
 
     pub(crate) fn send_detach(&mut self, key: Key, closed: bool, error: Option<Error<'static>>) {
-        let Some(link) = self.links.get(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        link.failed |= error.is_some();
         let channel = self.sessions.get(link.session).and_then(|session| session.channel);
         let (Some(handle), Some(channel)) = (link.handle, channel) else {
             return;

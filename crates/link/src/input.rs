@@ -386,7 +386,10 @@ impl Connection {
             return self.violation(Violation::UnsettledMap, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let errant = self.sessions.get_mut(session).and_then(|session| session.errant.remove(&attach.name, ours));
+        let errant = self.sessions.get_mut(session).and_then(|session| {
+            session.errant.remove_handle(attach.handle);
+            session.errant.remove(&attach.name, ours)
+        });
         if errant == Some(Whose::Ours) && attach.unsettled.is_none() {
             return self.violation(Violation::ErrantLink, Some(session), None);
         }
@@ -440,11 +443,14 @@ impl Connection {
             return;
         };
         let error = detach.error.into_owned();
-        if error.is_some()
-            && !detach.closed
+        link.failed |= error.is_some();
+        if link.failed
             && let Some(session) = self.sessions.get_mut(session)
         {
-            session.errant.push(link, Whose::Theirs);
+            session.errant.push_handle(detach.handle);
+            if error.is_some() && !detach.closed {
+                session.errant.push(link, Whose::Theirs);
+            }
         }
         if link.state == LinkState::DetachSent {
             let attach = link.remote_attach.take().filter(|_| detach.closed && !link.destroyed);

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) told: bool,
     /// We end it for good: closed, or with an error. §2.6.5, §2.6.6
     pub(crate) destroyed: bool,
+    /// Either end has detached it with an error. §2.6.5
+    pub(crate) failed: bool,
     /// Detached at both ends, but not destroyed: its deliveries are settled as before, and it can be reattached. §2.6.4
     pub(crate) suspended: bool,
     /// It resumes an earlier link, so its attach has an unsettled map.
@@ -272,6 +274,7 @@ impl Link {
             abandoned: false,
             told: false,
             destroyed: false,
+            failed: false,
             suspended: false,
             resumes,
             incomplete: false,

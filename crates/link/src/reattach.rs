@@ -1,19 +1,25 @@
 //! A link attached again while its endpoint lives: its deliveries go on under their delivery-ids. §2.6.4
 
-use amqp10_codec::{Attach, DeliveryState, Role, Str};
+use amqp10_codec::{Attach, DeliveryState, Handle, Role, Str};
 
 use crate::LinkConfig;
 use crate::connection::Connection;
 use crate::link::{End, Link, UnsettledOut};
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
+use crate::violation::Violation;
 
-/// How many links that ended with an error a session remembers.
+/// How many links that ended with an error a session remembers, and how many handles.
 const MOST_ERRANT: usize = 64;
 
-/// Links that were detached with an error and not closed: they can only be resumed. §2.6.5
+/// Links that were detached with an error. §2.6.5
 #[derive(Debug, Default)]
-pub(crate) struct Errant(Vec<(Str<'static>, Role, Whose)>);
+pub(crate) struct Errant {
+    /// Those that were not closed: they can only be resumed.
+    links: Vec<(Str<'static>, Role, Whose)>,
+    /// The handles that the peer had given them, until it gives them to others.
+    handles: Vec<Handle>,
+}
 
 /// Whose error it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +31,35 @@ pub(crate) enum Whose {
 impl Errant {
     pub(crate) fn push(&mut self, link: &Link, whose: Whose) {
         self.remove(&link.name, link.role());
-        if self.0.len() >= MOST_ERRANT {
-            self.0.remove(0);
+        if self.links.len() >= MOST_ERRANT {
+            self.links.remove(0);
         }
-        self.0.push((link.name.clone(), link.role(), whose));
+        self.links.push((link.name.clone(), link.role(), whose));
     }
 
     /// Forgets a link that is attached anew; `role` is that of our end.
     pub(crate) fn remove(&mut self, name: &str, role: Role) -> Option<Whose> {
-        let at = self.0.iter().position(|(known, known_role, _)| *known == *name && *known_role == role)?;
-        Some(self.0.remove(at).2)
+        let at = self.links.iter().position(|(known, known_role, _)| *known == *name && *known_role == role)?;
+        Some(self.links.remove(at).2)
+    }
+
+    /// The peer has detached a link that ended with an error, so that nothing of it is on its way any more.
+    pub(crate) fn push_handle(&mut self, handle: Handle) {
+        if self.handles.len() >= MOST_ERRANT {
+            self.handles.remove(0);
+        }
+        self.handles.push(handle);
+    }
+
+    /// The peer has given this handle to a link.
+    pub(crate) fn remove_handle(&mut self, handle: Handle) {
+        self.handles.retain(|known| *known != handle);
+    }
+
+    /// What is wrong with a frame for this handle, which no link has.
+    #[cold]
+    pub(crate) fn unattached(&self, handle: Handle, frame: &'static str) -> Violation {
+        if self.handles.contains(&handle) { Violation::ErrantLink } else { Violation::UnattachedHandle(frame) }
     }
 }
 

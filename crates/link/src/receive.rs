@@ -37,7 +37,8 @@ impl Connection {
         };
         session.receive_flow(&flow);
         let Some(link_key) = session.by_remote_handle(handle) else {
-            return self.violation(Violation::UnattachedHandle("flow"), Some(key), None);
+            let violation = session.errant.unattached(handle, "flow");
+            return self.violation(violation, Some(key), None);
         };
         let Some(link) = self.links.get_mut(link_key) else {
             return;
@@ -206,7 +207,8 @@ impl Connection {
             return self.violation(Violation::WindowViolation, Some(session_key), None);
         }
         let Some(key) = session.by_remote_handle(transfer.handle) else {
-            return self.violation(Violation::UnattachedHandle("transfer"), Some(session_key), None);
+            let violation = session.errant.unattached(transfer.handle, "transfer");
+            return self.violation(violation, Some(session_key), None);
         };
         let Some(link) = self.links.get_mut(key) else {
             return;

@@ -61,7 +61,7 @@ pub enum Violation {
     UnattachedHandle(&'static str),
     /// An unsettled map whose keys are no delivery-tags, or whose values are no states. §2.7.3
     UnsettledMap,
-    /// A link that we detached with an error reattached instead of resumed. §2.6.5
+    /// A link that was detached with an error used on by the peer, or reattached instead of resumed. §2.6.5
     ErrantLink,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
@@ -257,7 +257,9 @@ impl fmt::Display for Violation {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
             Self::UnsettledMap => f.write_str("the unsettled map is not one of delivery-tags and states (§2.7.3)"),
-            Self::ErrantLink => f.write_str("a link that was detached with an error can only be resumed (§2.6.5)"),
+            Self::ErrantLink => {
+                f.write_str("a link that was detached with an error can only be resumed before it is used (§2.6.5)")
+            }
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {

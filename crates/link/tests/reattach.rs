@@ -298,3 +298,45 @@ fn a_session_that_ends_takes_its_suspended_links_along() {
     assert!(unsettled(&mut scene).is_some_and(|map| map.len() == 1));
     assert_eq!(scene.peer.told(), NOTHING);
 }
+
+#[test]
+fn what_is_used_on_after_an_error_is_errant() {
+    // 2.8.17-02
+    for by_flow in [true, false] {
+        for ours in [true, false] {
+            for closed in [true, false] {
+                refused_session("amqp:session:errant-link", |scene| {
+                    if ours {
+                        let link = scene.peer.engine.attach(scene.one, receiving("errant")).unwrap();
+                        scene.peer.send(10, &sender("errant", 9));
+                        scene.peer.engine.detach(link, closed, Some(problem()));
+                        // It may not know yet.
+                        scene.peer.deliver(10, 9, 0, b"in flight");
+                        scene.peer.send(10, &detach(9, closed));
+                        scene.peer.quiet();
+                        scene.peer.engine.take_terminus(link).unwrap();
+                    } else {
+                        let link = scene.peer.engine.attach(scene.one, receiving("errant")).unwrap();
+                        scene.peer.send(10, &sender("errant", 9));
+                        scene.peer.send(10, &Detach { error: Some(problem()), ..detach(9, closed) });
+                        scene.peer.quiet();
+                        scene.peer.engine.take_terminus(link).unwrap();
+                    }
+                    if by_flow {
+                        scene.peer.send(10, &credit(9, 0, 0));
+                    } else {
+                        scene.peer.deliver(10, 9, 1, b"x");
+                    }
+                });
+            }
+        }
+    }
+    // The handle is as good as any other once it is given to another link.
+    let mut scene = Scene::new(Wire::Octets);
+    scene.peer.send(10, &Detach { error: Some(problem()), ..detach(5, true) });
+    scene.peer.send(10, &sender("other", 5));
+    scene.peer.send(10, &detach(5, true));
+    scene.peer.quiet();
+    scene.peer.deliver(10, 5, 0, b"x");
+    assert_eq!(scene.peer.told().last().unwrap(), "0 end amqp:session:unattached-handle");
+}
