@@ -42,6 +42,9 @@ pub struct Config {
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
     pub desired_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions without which the connection is of no use: it is closed if the peer's open does not offer them. They are not asked
+    /// of it unless they stand among [`desired_capabilities`](Self::desired_capabilities) too. §2.7.1
+    pub required_capabilities: Multiple<Symbol<'static>>,
     /// Properties of the connection.
     pub properties: Option<Fields<'static>>,
 }
@@ -75,6 +78,7 @@ impl Config {
             max_transactional_deliveries: 65_536,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
+            required_capabilities: Multiple::default(),
             properties: None,
         }
     }

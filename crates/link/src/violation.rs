@@ -35,6 +35,8 @@ pub enum Violation {
     EarlyFrames,
     /// A max-frame-size below 512. §2.7.1
     MaxFrameSize,
+    /// An extension not offered that we cannot do without. §2.7.1
+    MissingCapability,
     /// An idle-time-out below 10 ms, too short to keep up with. §2.4.5
     IdleTimeOut,
     /// A channel above our channel-max. §2.7.1
@@ -160,7 +162,7 @@ impl Violation {
             Self::UnknownTransaction => ErrorCondition::TRANSACTION_UNKNOWN_ID,
             Self::SettledRequest => ErrorCondition::ILLEGAL_STATE,
             Self::PartialDelivery | Self::MixedTransactions => ErrorCondition::TRANSACTION_ROLLBACK,
-            Self::TransactionalAcquisition => ErrorCondition::NOT_IMPLEMENTED,
+            Self::TransactionalAcquisition | Self::MissingCapability => ErrorCondition::NOT_IMPLEMENTED,
             Self::TransactionProperty | Self::TransactionInUse | Self::ForeignTransaction => {
                 ErrorCondition::INVALID_FIELD
             }
@@ -178,6 +180,7 @@ impl Violation {
             | Self::OpenChannel
             | Self::EarlyFrames
             | Self::MaxFrameSize
+            | Self::MissingCapability
             | Self::IdleTimeOut
             | Self::ChannelMax
             | Self::UnmappedChannel(_)
@@ -240,6 +243,7 @@ impl fmt::Display for Violation {
             Self::OpenChannel => f.write_str("open and close belong on channel 0 (§2.4.1)"),
             Self::EarlyFrames => f.write_str("too much was sent before an open or begin was answered (§2.4.2)"),
             Self::MaxFrameSize => f.write_str("max-frame-size is below 512 (§2.7.1)"),
+            Self::MissingCapability => f.write_str("an extension is not offered that is needed (§2.7.1)"),
             Self::IdleTimeOut => f.write_str("an idle-time-out below 10 ms cannot be kept up with (§2.4.5)"),
             Self::ChannelMax => f.write_str("the channel is above channel-max (§2.7.1)"),
             Self::UnmappedChannel(name) => {
@@ -323,6 +327,7 @@ mod tests {
             (V::OpenChannel, Connection, "amqp:not-allowed"),
             (V::EarlyFrames, Connection, "amqp:resource-limit-exceeded"),
             (V::MaxFrameSize, Connection, "amqp:invalid-field"),
+            (V::MissingCapability, Connection, "amqp:not-implemented"),
             (V::IdleTimeOut, Connection, "amqp:not-allowed"),
             (V::ChannelMax, Connection, "amqp:connection:framing-error"),
             (V::UnmappedChannel("flow"), Connection, "amqp:not-allowed"),

@@ -8,7 +8,9 @@ use amqp10_codec::{
     Begin, Channel, Close, Detach, End, Error, ErrorCondition, Map, Open, Performative, Role, SequenceNo, Symbol,
     Transfer, encode_to_vec,
 };
-use amqp10_link::{CommandError, ConnectionEnd, DeliveryStart, Ended, Event, LinkEvent, LinkId, SessionEvent};
+use amqp10_link::{
+    CommandError, ConnectionEnd, DeliveryStart, Ended, Event, LinkEvent, LinkId, SessionEvent, Violation,
+};
 use bytes::Bytes;
 use support::scene::{Scene, config, receiving, refused_connection, sending, session_config};
 use support::script::*;
@@ -502,4 +504,32 @@ fn nothing_but_the_specification_is_needed() {
     peer.send(10, &credit(5, 0, 1));
     send(&mut peer, link, b"x");
     assert_eq!(peer.told(), ["0 transfer handle 0 id 0 of 1"]);
+}
+
+#[test]
+fn without_a_capability_that_is_needed_the_connection_is_closed() {
+    // 2.7.1-20
+    let symbol = Symbol::from_static;
+    for (offered, closes) in [
+        (vec![], true),
+        (vec![symbol("one")], true),
+        (vec![symbol("three"), symbol("two")], true),
+        (vec![symbol("two"), symbol("three"), symbol("one")], false),
+    ] {
+        for client in [true, false] {
+            let mut config = config();
+            config.required_capabilities = vec![symbol("one"), symbol("two")].into();
+            let mut peer =
+                if client { Script::silent_client(config.clone()) } else { Script::silent_server(config.clone()) };
+            peer.header();
+            peer.send(0, &Open { offered_capabilities: offered.clone().into(), ..open() });
+            let told = peer.events();
+            if closes {
+                assert_eq!(told, [Event::Closed(ConnectionEnd::Violation(Violation::MissingCapability))]);
+                assert_eq!(peer.told(), ["header", "0 open", "0 close amqp:not-implemented"]);
+            } else {
+                assert_eq!(told, [if client { Event::Opened } else { Event::Incoming }]);
+            }
+        }
+    }
 }
