@@ -1,6 +1,8 @@
 //! What the application does with sessions and links.
 
-use amqp10_codec::{Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
+use amqp10_codec::{
+    Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameType, Role, SenderSettleMode, encode_frame,
+};
 
 use crate::connection::Connection;
 use crate::event::{Ended, Event, SessionEvent};
@@ -173,7 +175,13 @@ impl Connection {
         match config.role {
             // The receiver's wish counts for how the receiver settles, the sender's for how the sender does. §2.7.3
             Role::Receiver => config.snd_settle_mode = remote.snd_settle_mode,
-            Role::Sender => config.rcv_settle_mode = remote.rcv_settle_mode,
+            Role::Sender => {
+                config.rcv_settle_mode = remote.rcv_settle_mode;
+                if config.snd_settle_mode == SenderSettleMode::Mixed {
+                    // We can do either, so the receiver has its wish.
+                    config.snd_settle_mode = remote.snd_settle_mode;
+                }
+            }
         }
         let mut link = Link::new(link.session, &mut config, LinkState::AttachReceived);
         link.receive_attach(&remote);

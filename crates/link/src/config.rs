@@ -147,7 +147,7 @@ pub struct LinkConfig {
     pub source: Option<SourceArchetype<'static>>,
     /// Where messages go to.
     pub target: Option<TargetArchetype<'static>>,
-    /// How the link's sender settles.
+    /// How the link's sender settles. A sender of mode mixed that answers a receiver settles as that wishes. §2.7.3
     pub snd_settle_mode: SenderSettleMode,
     /// How the link's receiver settles.
     pub rcv_settle_mode: ReceiverSettleMode,

@@ -3,7 +3,8 @@
 mod support;
 
 use amqp10_codec::{
-    Attach, DeliveryState, DeliveryTag, ReceiverSettleMode, SenderSettleMode, Source, Target, Transfer,
+    Attach, DeliveryState, DeliveryTag, Modified, Performative, ReceiverSettleMode, SenderSettleMode, Source, Target,
+    Transfer,
 };
 use amqp10_link::{DeliveryKey, DeliveryStart, Event, LinkConfig, LinkEvent, LinkId};
 use bytes::Bytes;
@@ -174,4 +175,52 @@ fn addresses_of_dynamic_nodes_are_told() {
     scene.peer.send(10, &Attach { target: Some(target.clone().into()), ..support::script::receiver("out", 8) });
     let sender = scene.peer.engine.sender(link).unwrap();
     assert_eq!(sender.remote_attach().unwrap().target, Some(target.into()));
+}
+
+#[test]
+fn a_sender_settles_as_the_receiver_that_attached_first_wishes() {
+    // 2.7.3-08
+    use SenderSettleMode::{Mixed, Settled, Unsettled};
+    for (wish, can, answered) in [
+        (Settled, Mixed, Settled),
+        (Unsettled, Mixed, Unsettled),
+        (Mixed, Mixed, Mixed),
+        (Settled, Unsettled, Unsettled),
+        (Unsettled, Settled, Settled),
+    ] {
+        let mut scene = Scene::new(Wire::Octets);
+        scene.peer.send(10, &Attach { snd_settle_mode: wish, ..support::script::receiver("out", 9) });
+        let told = scene.peer.events();
+        let [Event::Link(link, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+        let mut config = LinkConfig::sender("", Target::at("queue"));
+        config.snd_settle_mode = can;
+        scene.peer.engine.accept_attach(link, config).unwrap();
+        let frames = scene.peer.frames();
+        let [(_, Performative::Attach(answer), _)] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(answer.snd_settle_mode, answered, "{wish:?} {can:?}");
+        scene.peer.send(10, &credit(9, 0, 5));
+        let mut sender = scene.peer.engine.sender(link).unwrap();
+        sender.deliver(DeliveryStart::default(), Bytes::from_static(b"x")).unwrap();
+        let settled = if answered == Settled { " settled" } else { "" };
+        assert_eq!(scene.peer.told(), [format!("0 transfer handle 3 id 0{settled} of 1")]);
+    }
+}
+
+#[test]
+fn a_default_outcome_is_an_outcome() {
+    // 3.5.3-15
+    support::scene::refused_connection("amqp:decode-error", |scene| {
+        let modified =
+            Modified { delivery_failed: Some(true), undeliverable_here: Some(true), message_annotations: None };
+        let source = Source {
+            default_outcome: Some(amqp10_codec::Outcome::Modified(Box::new(modified))),
+            ..Source::at("queue")
+        };
+        let mut octets = frame(10, &Attach { source: Some(source.into()), ..sender("new", 9) });
+        // The same with another descriptor and other fields: received, section 0 and offset 0.
+        let outcome = [0, 0x53, 0x27, 0xc0, 3, 2, 0x41, 0x41];
+        let at = octets.windows(8).position(|octets| octets == outcome).unwrap();
+        octets[at..at + 8].copy_from_slice(&[0, 0x53, 0x23, 0xc0, 3, 2, 0x43, 0x44]);
+        scene.peer.octets(&octets);
+    });
 }
