@@ -318,11 +318,12 @@ impl Sender<'_> {
     }
 
     /// Settles a delivery after the peer told its outcome without settling. §2.6.12 The outcome of one that is part of a live
-    /// transaction is told within that. §4.4
+    /// transaction is told within that. §4.4 [`Received`] is not told: that is said only where a delivery is resumed. §3.4.1
     ///
     /// # Errors
     /// When it is settled already, or the link is gone, or the state is within another transaction.
     pub fn settle(&mut self, key: DeliveryKey, state: Option<DeliveryState<'static>>) -> Result<(), SettleError> {
+        let state = state.filter(|state| !matches!(state, DeliveryState::Received(_)));
         let (attached, may_settle) = (self.link.state.is_attached(), self.link.may_settle());
         let this = self.key;
         let Some(end) = self.link.sender().filter(|_| key.link == this) else {
