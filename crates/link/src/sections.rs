@@ -214,7 +214,7 @@ mod tests {
             all.advance(&octets[all.octets as usize..n]);
             assert_eq!(part.octets_since(&point(0, 0)), Some(n as u64));
         }
-        // The end of a section is the beginning of the next. 3.4.1-06
+        // 3.4.1-06: the end of a section is the beginning of the next.
         assert_eq!(all.octets_since(&point(1, 8)), all.octets_since(&point(2, 0)));
         assert_eq!(all.octets_since(&point(1, 3)), Some(8 - 3 + 12 + 4));
         assert_eq!(all.octets_since(&point(1, 9)), None, "there is no such octet");

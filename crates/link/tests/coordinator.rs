@@ -187,7 +187,7 @@ fn more(transfer: Transfer<'_>) -> Transfer<'_> {
 
 #[test]
 fn a_declare_is_answered_with_an_id() {
-    // 4.2-03, 4.2-06, 4.2-11, 4.5.2-04
+    // 4.2-03, 4.2-06, 4.2-11, 4.5.2-04, 0.2-06
     let mut scene = Scene::all();
     assert_eq!(scene.peer.engine.receiver(scene.control).unwrap().credit(), 10, "the controller may begin");
     let bare = [0x00, 0x53, 0x77, 0x00, 0x53, 0x31, 0x45].to_vec();
@@ -653,7 +653,7 @@ fn a_control_link_is_not_resumed() {
 
 #[test]
 fn a_container_without_a_coordinator_refuses() {
-    // 4.5.1-03
+    // 4.5.1-03, 0.2-06
     let mut scene = Scene::all();
     scene.peer.send(10, &controller("again", 8, REJECTS));
     let [Event::Link(link, LinkEvent::Incoming)] = scene.peer.events()[..] else { panic!() };

@@ -133,31 +133,53 @@ fn the_sender_sends_again_what_the_receiver_does_not_know() {
     }
 }
 
-#[test]
-fn the_sender_resumes_where_the_receiver_stands() {
-    // 3.4.6-04, 3.4.6-10, 3.4.6-15, 3.4.1-04, 2.6.13-06
-    let rows = [
+/// Deliveries that are resumed: number, our state, the receiver's, and from where.
+type Row = (u8, Option<DeliveryState<'static>>, Option<DeliveryState<'static>>, (u32, u64));
+
+fn resumable() -> [Row; 5] {
+    [
         (2, None, Some(received(3, 0)), (3, 0)),
         (4, None, None, (0, 0)),
         (6, Some(received(1, 150)), Some(received(2, 0)), (2, 0)),
         (6, Some(received(1, 150)), Some(received(1, 150)), (1, 150)),
         (6, Some(received(0, 0)), Some(received(4, 9)), (4, 9)),
-    ];
-    for (n, ours, theirs, (section, offset)) in rows {
+    ]
+}
+
+#[test]
+fn the_sender_resumes_where_the_receiver_stands() {
+    // 3.4.6-04, 3.4.6-10, 3.4.6-15, 3.4.1-04, 2.6.13-06
+    for (n, ours, theirs, (section, offset)) in resumable() {
         let ours = terminus([delivery(n, ours)]);
         let (mut scene, link, told) = sender_resumes(ours, map([(n, theirs)]), SenderSettleMode::Mixed);
         assert_eq!(told, [LinkEvent::Attached]);
         let point = Received { section_number: section, section_offset: offset };
         let sent = resolved(&mut scene, link, &Resumption::Resume(point));
-        // 2.6.13-10, 2.6.13-12, 2.6.13-14, 2.7.5-33
         let [(transfer, payload)] = &sent[..] else { panic!("{sent:?}") };
-        assert!(transfer.resume && !transfer.aborted && transfer.settled != Some(true));
-        assert_eq!((transfer.delivery_id.unwrap().0, transfer.delivery_tag), (0, Some(number(n))));
         assert_eq!(transfer.state, Some(received(section, offset)));
         assert_eq!(*payload, message()[octet(section as usize, offset as usize)..]);
         scene.peer.send(10, &disposition(Role::Receiver, 0, 0, true));
         assert_eq!(outcome(&mut scene, link), Some((Some(ACCEPTED), true)));
         assert!(scene.peer.engine.sender(link).unwrap().unsettled().is_empty());
+    }
+}
+
+#[test]
+fn a_resumed_delivery_has_its_old_tag_and_a_new_id() {
+    // 2.6.13-10, 2.6.13-12, 2.6.13-14, 2.7.5-33, 2.7.5-30
+    for (n, ours, theirs, (section, offset)) in resumable() {
+        let ours = terminus([delivery(n, ours)]);
+        let (mut scene, link, _) = sender_resumes(ours, map([(n, theirs)]), SenderSettleMode::Mixed);
+        let point = Received { section_number: section, section_offset: offset };
+        let sent = resolved(&mut scene, link, &Resumption::Resume(point));
+        let [(transfer, _)] = &sent[..] else { panic!("{sent:?}") };
+        assert!(transfer.resume && !transfer.aborted && transfer.settled != Some(true));
+        assert_eq!((transfer.delivery_id.unwrap().0, transfer.delivery_tag), (0, Some(number(n))));
+        // What is new says so.
+        let mut sender = scene.peer.engine.sender(link).unwrap();
+        sender.deliver(DeliveryStart::default(), Bytes::from_static(b"new")).unwrap();
+        let sent = transfers(&mut scene.peer);
+        assert_eq!((sent[0].0.resume, sent[0].0.delivery_id.unwrap().0), (false, 1));
     }
 }
 
@@ -180,7 +202,7 @@ fn the_sender_settles_what_the_receiver_has_decided() {
             assert!(transfer.resume && payload.is_empty() && !transfer.more);
             assert_eq!((&transfer.state, transfer.delivery_tag), (&Some(ACCEPTED), Some(number(n))));
             if mode == SenderSettleMode::Unsettled {
-                // No transfer of such a link is settled. 2.7.5-17
+                // 2.7.5-17: no transfer of such a link is settled.
                 let [(_, Performative::Disposition(settled), _)] = rest else { panic!("{rest:?}") };
                 assert_eq!((transfer.settled, settled.settled, &settled.state), (None, true, &Some(ACCEPTED)));
                 assert_eq!((settled.role, settled.first.0), (Role::Sender, 0));
@@ -301,7 +323,7 @@ fn the_receiver_considers_settled_what_the_sender_does_not_know() {
     let settled =
         |event: &LinkEvent| matches!(event, LinkEvent::Disposition(Outcome { state: None, settled: true, .. }));
     assert!(told[0] == LinkEvent::Attached && settled(&told[1]) && settled(&told[2]) && told.len() == 3, "{told:?}");
-    // Until the sender has resumed it there is nothing by which it could be settled. 2.6.13-13
+    // 2.6.13-13: until the sender has resumed it there is nothing by which it could be settled.
     let key = receiver.by_tag(&number(3)).unwrap();
     assert_eq!(receiver.settle(key, ACCEPTED, true), Err(SettleError::NotResumed));
 
@@ -474,7 +496,7 @@ fn the_receiver_echoes_the_outcome_that_came_to_pass() {
         let [(_, Performative::Disposition(echo), _)] = &frames[..] else { panic!("{frames:?}") };
         assert_eq!((echo.first.0, echo.settled, &echo.state, echo.role), (4, settles, &Some(ACCEPTED), Role::Receiver));
         if !settles {
-            // The sender settles first. 2.7.5-23
+            // 2.7.5-23: the sender settles first.
             assert_eq!(scene.peer.engine.receiver(link).unwrap().unsettled().len(), 1);
             scene.peer.send(10, &disposition(Role::Sender, 4, 4, true));
         }
@@ -584,13 +606,16 @@ fn small_frames() -> (Script, amqp10_link::SessionId) {
     (peer, session)
 }
 
+fn many(deliveries: u8) -> Terminus {
+    terminus((0..deliveries).map(|n| delivery(n, None)))
+}
+
 #[test]
 fn a_map_that_does_not_fit_into_a_frame_is_told_in_part() {
-    // 2.7.3-13, 2.7.3-14, 2.7.3-17, 2.7.3-18, 2.6.13-09
-    let many = || terminus((0..200).map(|n| delivery(n, None)));
+    // 2.7.3-13, 2.7.3-14, 2.7.3-18
     let (mut peer, session) = small_frames();
     let mut config = receiving("r");
-    config.terminus = Some(many());
+    config.terminus = Some(many(200));
     let link = peer.engine.attach(session, config).unwrap();
     let attach = attach_of(&mut peer);
     let told = attach.unsettled.as_ref().unwrap().len();
@@ -602,11 +627,15 @@ fn a_map_that_does_not_fit_into_a_frame_is_told_in_part() {
     assert!(receiver.unsettled().is_empty(), "the sender's map is whole, so what it lacks is settled");
     peer.transfer(10, &Transfer { delivery_tag: Some(number(200)), ..first(9, 0) }, b"new");
     assert_eq!(peer.told(), ["0 detach handle 0 closed amqp:not-allowed"]);
+}
 
+#[test]
+fn nothing_new_is_sent_while_a_map_is_incomplete() {
+    // 2.6.13-07, 2.6.13-09, 2.7.3-17
     for theirs in [false, true] {
         let (mut peer, session) = small_frames();
         let mut config = sending("s");
-        config.terminus = Some(if theirs { terminus([delivery(1, None), delivery(2, None)]) } else { many() });
+        config.terminus = Some(if theirs { terminus([delivery(1, None), delivery(2, None)]) } else { many(200) });
         let link = peer.engine.attach(session, config).unwrap();
         assert_eq!(attach_of(&mut peer).incomplete_unsettled, !theirs);
         let map = map([(1, None)]);
@@ -619,7 +648,6 @@ fn a_map_that_does_not_fit_into_a_frame_is_told_in_part() {
         let mut sender = peer.engine.sender(link).unwrap();
         assert!(sender.is_unsettled_incomplete());
         assert_eq!(sender.begin_delivery(DeliveryStart::default()), Err(SendError::UnsettledIncomplete));
-        // 2.6.13-07, 2.6.13-08
         let doubts = sender.in_doubt();
         let two = doubts.iter().find(|doubt| doubt.tag == number(2)).unwrap();
         assert_eq!(two.resumption, if theirs { Resumption::Untold } else { Resumption::Resend });
