@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use amqp10_codec::{
     Attach, Begin, Channel, DecodeError, Detach, End as EndFrame, Error, ErrorCondition, Frame, FrameType, IntoOwned,
-    MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, Symbol, next_frame,
+    MIN_MAX_FRAME_SIZE, Open, Performative, ProtocolHeader, Reader, Role, next_frame,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -276,8 +276,8 @@ impl Connection {
         if open.idle_time_out.is_some_and(|time| (1..MIN_IDLE_TIME_OUT).contains(&time.0)) {
             return self.violation(Violation::IdleTimeOut, None, None);
         }
-        let offers = |needed: &Symbol<'_>| open.offered_capabilities.iter().any(|offered| *offered == *needed);
-        if !self.config.required_capabilities.iter().all(offers) {
+        let offered = &open.offered_capabilities;
+        if !self.config.required_capabilities.iter().all(|needed| offered.contains(needed)) {
             return self.violation(Violation::MissingCapability, None, None);
         }
         self.peer_max_frame = open.max_frame_size;

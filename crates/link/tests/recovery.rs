@@ -288,7 +288,7 @@ fn the_senders_map_tells_from_where_it_can_send_again() {
     config.terminus =
         Some(Terminus { unsettled: (1..).zip(&states).map(|(n, state)| delivery(n, state.clone())).collect() });
     let link = peer.engine.attach(session, config).unwrap();
-    let state = |state: &Option<DeliveryState<'static>>| state.as_ref().map_or_else(null, |state| encode_to_vec(state));
+    let state = |state: &Option<DeliveryState<'static>>| state.as_ref().map_or_else(null, encode_to_vec);
     let expected: Vec<_> = (1..).zip(&states).map(|(n, said)| (vec![n], state(said))).collect();
     assert_eq!(told(&attach_of(&mut peer)), expected);
     // A receiver that kept nothing gets all of it.
@@ -362,7 +362,7 @@ fn data_that_is_gone_is_reported() {
     assert_eq!(doubt.resumption, Resumption::Resend);
     // There is nothing to send again, and it stays in doubt until the application has taken note.
     assert_eq!(end.resolve(doubt.key, None), Ok(Resumption::Resend));
-    assert_eq!(end.in_doubt(), [doubt.clone()]);
+    assert_eq!(end.in_doubt(), std::slice::from_ref(&doubt));
     end.settle(doubt.key, None).unwrap();
     assert!(end.in_doubt().is_empty() && end.unsettled().is_empty());
     assert_eq!(peer.told(), [] as [&str; 0]);
@@ -463,8 +463,7 @@ fn links_are_resumed_until_both_maps_are_whole() {
     const MANY: u8 = 200;
     let mut ours = Terminus { unsettled: (0..MANY).map(|n| delivery(n, None)).collect() };
     let mut theirs = Terminus { unsettled: (0..MANY).rev().map(|n| delivery(n, None)).collect() };
-    let mut incomplete = 0;
-    for _ in 0..100 {
+    for incomplete in 0..100 {
         let mut small = config();
         small.max_frame_size = 512;
         let mut pair = Pair::opened(small.clone(), small);
@@ -480,7 +479,6 @@ fn links_are_resumed_until_both_maps_are_whole() {
             assert!(end.begin_delivery(start).is_ok());
             return;
         }
-        incomplete += 1;
         assert_eq!(end.begin_delivery(start), Err(SendError::UnsettledIncomplete));
         for doubt in end.in_doubt() {
             if matches!(doubt.resumption, Resumption::Resume(_)) {
@@ -490,7 +488,7 @@ fn links_are_resumed_until_both_maps_are_whole() {
         }
         let before = end.unsettled().len();
         pair.run();
-        while pair.server.receiver(r#in).unwrap().unsettled().len() > 0 {
+        while !pair.server.receiver(r#in).unwrap().unsettled().is_empty() {
             let mut resumed = 0;
             for event in of_link(events(&mut pair.server), r#in) {
                 if let LinkEvent::Resumed { key, .. } = event {
