@@ -186,6 +186,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// What a delivery takes here.
+    #[cfg(test)]
+    pub(crate) const ENTRY: usize = size_of::<Entry>();
+
     #[inline]
     pub(crate) fn push(&mut self, id: DeliveryNumber, link: Key, delivery: Key) {
         self.entries.push_back(Entry { id, link, delivery, live: true });

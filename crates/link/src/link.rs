@@ -1,6 +1,7 @@
 //! One end of a link. §2.6
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::time::Instant;
 
 use amqp10_codec::{
@@ -150,8 +151,8 @@ pub(crate) struct UnsettledOut {
     pub(crate) settled: bool,
     /// It was sent on an earlier link, and has not been resumed or sent again on this one.
     pub(crate) in_doubt: bool,
-    /// The number of its outcome that was told last.
-    pub(crate) told: Option<u64>,
+    /// The number of its outcome that was told last, counted from 1.
+    pub(crate) told: Option<NonZeroU64>,
 }
 
 impl Tagged for UnsettledIn {
@@ -537,10 +538,10 @@ impl SenderEnd {
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
     pub(crate) fn tell(&mut self, mut outcome: Outcome) -> bool {
-        let next = self.outcomes_taken.wrapping_add(self.outcomes.len() as u64);
+        let next = self.outcomes_taken.wrapping_add(self.outcomes.len() as u64).wrapping_add(1);
         let unsettled = self.unsettled.get_mut(outcome.key.delivery);
-        let before = unsettled.and_then(|delivery| delivery.told.replace(next));
-        let place = before.and_then(|number| number.checked_sub(self.outcomes_taken));
+        let before = unsettled.and_then(|delivery| std::mem::replace(&mut delivery.told, NonZeroU64::new(next)));
+        let place = before.and_then(|number| number.get().checked_sub(self.outcomes_taken)?.checked_sub(1));
         match place.and_then(|place| self.outcomes.get_mut(usize::try_from(place).ok()?)) {
             Some(place) => {
                 if let Some(delivery) = self.unsettled.get_mut(outcome.key.delivery) {
@@ -573,6 +574,22 @@ impl SenderEnd {
             if !self.unsettled.has(&tag) {
                 return tag;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliveries::Ledger;
+    use crate::slots::Slots;
+
+    /// What an unsettled delivery takes besides its payload and beyond the slack of collections: its place among those of its link, and
+    /// its entry in the ledger of its session. Tags that count up stand nowhere else.
+    #[test]
+    fn an_unsettled_delivery_takes_at_most_96_octets() {
+        for slot in [Slots::<UnsettledIn>::SLOT, Slots::<UnsettledOut>::SLOT] {
+            assert!(slot + Ledger::ENTRY <= 96, "{slot} and {}", Ledger::ENTRY);
         }
     }
 }

@@ -37,6 +37,10 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    /// What a thing takes here.
+    #[cfg(test)]
+    pub(crate) const SLOT: usize = size_of::<Slot<T>>();
+
     #[inline(always)]
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len = self.len.saturating_add(1);

@@ -126,8 +126,8 @@ pub(crate) fn unsettled_map(
     limit: usize,
 ) -> (Map<'static>, bool) {
     let mut map = Map::new();
-    // The size and count of a large map, and incomplete-unsettled.
-    let mut size = size.saturating_add(10);
+    // The size and count of the map and of the attach around it become wide, and incomplete-unsettled is told.
+    let mut size = size.saturating_add(16);
     for delivery in unsettled {
         let state = delivery.told(role);
         let octets = state.as_ref().map_or(1, |state| encode_to_vec(state).len());

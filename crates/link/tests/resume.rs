@@ -3,11 +3,11 @@
 mod support;
 
 use amqp10_codec::{
-    Attach, DeliveryState, DeliveryTag, Map, MessageFormat, Performative, Received, ReceiverSettleMode, Role,
+    Attach, DeliveryState, DeliveryTag, Map, MessageFormat, Open, Performative, Received, ReceiverSettleMode, Role,
     SenderSettleMode, Transfer, encode_to_vec,
 };
 use amqp10_link::{
-    Arrived, DeliveryStart, Ended, LinkEvent, LinkId, Outcome, Payload, Resumption, SettleError, Terminus,
+    Arrived, DeliveryStart, Ended, LinkEvent, LinkId, Outcome, Payload, Resumption, SendError, SettleError, Terminus,
     UnsettledDelivery, Violation,
 };
 use bytes::Bytes;
@@ -572,5 +572,67 @@ fn an_unsettled_map_of_anything_else_ends_the_session() {
             let attach = Attach { unsettled: Some(wrong.clone()), ..sender("new", 9) };
             scene.peer.send(10, &attach);
         });
+    }
+}
+
+/// An engine whose peer takes frames of 512 octets, with a session on channel 10.
+fn small_frames() -> (Script, amqp10_link::SessionId) {
+    let mut peer = Script::client(support::scene::config(), Open { max_frame_size: 512, ..open() });
+    let session = peer.engine.begin(support::scene::session_config()).unwrap();
+    peer.send(10, &answer(0));
+    peer.quiet();
+    (peer, session)
+}
+
+#[test]
+fn a_map_that_does_not_fit_into_a_frame_is_told_in_part() {
+    // 2.7.3-13, 2.7.3-14, 2.7.3-17, 2.7.3-18, 2.6.13-09
+    let many = || terminus((0..200).map(|n| delivery(n, None)));
+    let (mut peer, session) = small_frames();
+    let mut config = receiving("r");
+    config.terminus = Some(many());
+    let link = peer.engine.attach(session, config).unwrap();
+    let attach = attach_of(&mut peer);
+    let told = attach.unsettled.as_ref().unwrap().len();
+    assert!(attach.incomplete_unsettled && (10..200).contains(&told), "{told}");
+    peer.send(10, &Attach { unsettled: Some(Map::new()), ..sender("r", 9) });
+    peer.quiet();
+    let receiver = peer.engine.receiver(link).unwrap();
+    assert!(receiver.is_unsettled_incomplete());
+    assert!(receiver.unsettled().is_empty(), "the sender's map is whole, so what it lacks is settled");
+    peer.transfer(10, &Transfer { delivery_tag: Some(number(200)), ..first(9, 0) }, b"new");
+    assert_eq!(peer.told(), ["0 detach handle 0 closed amqp:not-allowed"]);
+
+    for theirs in [false, true] {
+        let (mut peer, session) = small_frames();
+        let mut config = sending("s");
+        config.terminus = Some(if theirs { terminus([delivery(1, None), delivery(2, None)]) } else { many() });
+        let link = peer.engine.attach(session, config).unwrap();
+        assert_eq!(attach_of(&mut peer).incomplete_unsettled, !theirs);
+        let map = map([(1, None)]);
+        peer.send(
+            10,
+            &Attach { unsettled: Some(map), incomplete_unsettled: theirs, ..support::script::receiver("s", 9) },
+        );
+        peer.send(10, &credit(9, 0, 50));
+        peer.quiet();
+        let mut sender = peer.engine.sender(link).unwrap();
+        assert!(sender.is_unsettled_incomplete());
+        assert_eq!(sender.begin_delivery(DeliveryStart::default()), Err(SendError::UnsettledIncomplete));
+        // 2.6.13-07, 2.6.13-08
+        let doubts = sender.in_doubt();
+        let two = doubts.iter().find(|doubt| doubt.tag == number(2)).unwrap();
+        assert_eq!(two.resumption, if theirs { Resumption::Untold } else { Resumption::Resend });
+        assert!(sender.resend(two.key).is_err(), "nothing new");
+        assert_eq!(sender.resolve(two.key, None), Ok(two.resumption.clone()));
+        let one = doubts.iter().find(|doubt| doubt.tag == number(1)).unwrap();
+        sender.resolve(one.key, Some(Payload::from(Bytes::from_static(b"one")))).unwrap();
+        assert!(transfers(&mut peer)[0].0.resume, "what both ends know is resumed");
+        // And then the link is resumed once more.
+        peer.engine.detach(link, false, None);
+        peer.send(10, &detach(9, false));
+        peer.quiet();
+        let left = peer.engine.take_terminus(link).unwrap();
+        assert_eq!(left.unsettled.len(), if theirs { 2 } else { 200 });
     }
 }
