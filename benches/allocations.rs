@@ -5,7 +5,9 @@ use amqp10_benches::{CASES, Case};
 
 /// Steps before those that are counted, in which buffers grow to the size they keep.
 const WARM_UP: u32 = 20;
+/// Steps that are counted; of large ones fewer.
 const STEPS: u32 = 200;
+const UNITS: u32 = 25_600;
 
 fn main() {
     for case in &CASES {
@@ -17,14 +19,16 @@ fn main() {
 fn allocations(case: &Case) -> f64 {
     let mut work = (case.work)();
     let mut found = 0;
-    for step in 0..WARM_UP + STEPS {
+    let steps = (UNITS / work.units()).min(STEPS);
+    let warm_up = WARM_UP.min(steps);
+    for step in 0..warm_up + steps {
         work.prepare();
         let counted = allocation_counter::measure(|| work.step());
-        if step >= WARM_UP {
+        if step >= warm_up {
             found += counted.count_total;
         }
     }
-    found as f64 / f64::from(STEPS * work.units())
+    found as f64 / f64::from(steps * work.units())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use amqp10_codec::{Encode, Message, MessageView};
 
 use crate::{
-    Aligned, Receiving, Sending, attach, attach_frame, built_device_message, built_map_message, data_message,
+    Aligned, Flood, Receiving, Sending, attach, attach_frame, built_device_message, built_map_message, data_message,
     device_message, disposition, disposition_frame, encode, encoded, flow, flow_frame, map_keys, map_message,
     read_frame, read_map, read_message, transfer, transfer_frame, write_frame,
 };
@@ -34,7 +34,7 @@ pub struct Case {
 }
 
 /// Every case.
-pub const CASES: [Case; 23] = [
+pub const CASES: [Case; 37] = [
     Case {
         name: "device message read",
         allocations: 0.0,
@@ -99,6 +99,40 @@ pub const CASES: [Case; 23] = [
     Case { name: "attach frame encoded", allocations: 0.0, work: || writes(attach(), &[]) },
     Case { name: "engine receive", allocations: 0.05, work: || Box::new(Receiving::new()) },
     Case { name: "engine send", allocations: 0.05, work: || Box::new(Sending::new()) },
+    Case { name: "echo flow", allocations: 3.0, work: || Box::new(Flood::echoes(1)) },
+    Case { name: "echo flow, in a flood", allocations: 1.0, work: || Box::new(Flood::echoes(1000)) },
+    Case { name: "empty transfer", allocations: 0.1, work: || Box::new(Flood::empty_transfers(1)) },
+    Case { name: "empty transfer, in a flood", allocations: 0.1, work: || Box::new(Flood::empty_transfers(20)) },
+    Case { name: "attach or detach", allocations: 30.0, work: || Box::new(Flood::attaches(1)) },
+    Case { name: "attach or detach, in a flood", allocations: 30.0, work: || Box::new(Flood::attaches(500)) },
+    Case {
+        name: "attach or detach beside 254 links",
+        allocations: 30.0,
+        work: || Box::new(Flood::attaches_beside_many(1)),
+    },
+    Case {
+        name: "attach or detach beside 254 links, in a flood",
+        allocations: 30.0,
+        work: || Box::new(Flood::attaches_beside_many(500)),
+    },
+    Case { name: "begin or end", allocations: 3.0, work: || Box::new(Flood::begins(1)) },
+    Case { name: "begin or end, in a flood", allocations: 3.0, work: || Box::new(Flood::begins(500)) },
+    Case { name: "disposition of one delivery", allocations: 3.0, work: || Box::new(Flood::dispositions(1)) },
+    Case {
+        name: "disposition of one delivery, in a flood",
+        allocations: 3.0,
+        work: || Box::new(Flood::dispositions(1000)),
+    },
+    Case {
+        name: "disposition of every delivery",
+        allocations: 3.0,
+        work: || Box::new(Flood::dispositions_of_everything(1)),
+    },
+    Case {
+        name: "disposition of every delivery, in a flood",
+        allocations: 3.0,
+        work: || Box::new(Flood::dispositions_of_everything(1000)),
+    },
 ];
 
 /// A step, so that a profiler can tell it from everything around it.

@@ -17,11 +17,11 @@ use crate::{Work, device_message, disposition_frame, encoded, flow_frame, transf
 const BATCH: u32 = 128;
 
 /// A client that receives and a server that sends, with one link attached between them.
-struct Pair {
-    client: Connection,
-    server: Connection,
-    receiver: LinkId,
-    sender: LinkId,
+pub(crate) struct Pair {
+    pub(crate) client: Connection,
+    pub(crate) server: Connection,
+    pub(crate) receiver: LinkId,
+    pub(crate) sender: LinkId,
     now: Instant,
 }
 
@@ -38,7 +38,7 @@ fn event(engine: &mut Connection) -> Event {
 }
 
 impl Pair {
-    fn attached() -> Self {
+    pub(crate) fn attached() -> Self {
         let now = Instant::now();
         let mut client = Connection::client(Config::new("client"), now).expect("the open fits");
         let mut server = Connection::server(Config::new("server"), now);
@@ -71,7 +71,7 @@ impl Pair {
 }
 
 /// Takes everything that an engine has to send, as a driver with a vectored write would.
-fn drain(engine: &mut Connection, output: &mut Output, now: Instant, mut write: impl FnMut(&[u8])) {
+pub(crate) fn drain(engine: &mut Connection, output: &mut Output, now: Instant, mut write: impl FnMut(&[u8])) {
     while engine.poll_output(output, 256 << 10, now) {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); 64];
@@ -203,9 +203,7 @@ impl Work for Sending {
         }
         assert_eq!(accepted, if self.sent > 0 { BATCH } else { 0 });
         for _ in 0..BATCH {
-            let key = sender.begin_delivery(DeliveryStart::default()).expect("credit");
-            sender.write(key, self.message.clone()).expect("it was begun");
-            sender.finish(key).expect("it was begun");
+            sender.deliver(DeliveryStart::default(), self.message.clone()).expect("credit");
         }
         self.sent += BATCH;
         let mut octets = 0;

@@ -24,7 +24,7 @@ pub fn write_frame(body: &impl Encode, payload: &[u8], out: &mut Vec<u8>) {
     finish_frame(start, 0, out);
 }
 
-fn frame(body: &impl Encode, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(body: &impl Encode, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_frame(body, payload, &mut out);
     out

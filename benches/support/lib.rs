@@ -2,15 +2,19 @@
 
 mod cases;
 mod engine;
+mod floods;
 mod frames;
+mod memory;
 mod messages;
 
 pub use cases::{CASES, Case, Work, measured_step};
 pub use engine::{Receiving, Sending};
+pub use floods::Flood;
 pub use frames::{
     attach, attach_frame, disposition, disposition_frame, flow, flow_frame, read_frame, transfer, transfer_frame,
     write_frame,
 };
+pub use memory::idle_connection;
 pub use messages::{
     Aligned, built_device_message, built_map_message, data_message, device_message, encode, encoded, map_keys,
     map_message, read_map, read_message,

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use amqp10_codec::{
-    Binary, Body, DecodeError, Map, Message, MessageError, MessageId, MessageView, Properties, Symbol, Timestamp, Uuid,
-    Value, ValueRef,
+    Binary, Body, DecodeError, Map, Message, MessageError, MessageId, MessageIdRef, MessageView, PropertiesRef, Symbol,
+    Timestamp, Uuid, Value, ValueRef,
 };
 use bytes::Bytes;
 
@@ -121,20 +121,18 @@ impl Aligned {
 pub fn read_message(octets: &[u8]) -> Result<(), MessageError> {
     let view = MessageView::parse(octets)?;
     black_box(view.header()?.is_some_and(|header| header.durable));
-    if let Some(properties) = view.properties()? {
+    if let Some(properties) = view.properties_ref()? {
         hand_out_properties(&properties);
     }
     let properties = view.application_properties()?;
-    for entry in properties.entries() {
+    for entry in properties.named_entries() {
         let (key, value) = entry.map_err(malformed)?;
-        hand_out(key);
+        black_box(key);
         hand_out(value);
     }
-    if let Body::Data(sections) = view.body()? {
-        for section in sections {
-            let section = section?;
-            black_box((section.first(), section.last()));
-        }
+    for section in view.data() {
+        let section = section?;
+        black_box((section.first(), section.last()));
     }
     Ok(())
 }
@@ -147,9 +145,9 @@ pub fn read_message(octets: &[u8]) -> Result<(), MessageError> {
 pub fn read_map(octets: &[u8]) -> Result<(), MessageError> {
     let view = MessageView::parse(octets)?;
     if let Body::Value(Value::Map(map)) = view.body()? {
-        for entry in map.entries() {
+        for entry in map.named_entries() {
             let (key, value) = entry.map_err(malformed)?;
-            hand_out(key);
+            black_box(key);
             hand_out(value);
         }
     }
@@ -162,27 +160,27 @@ fn malformed(error: DecodeError) -> MessageError {
 }
 
 #[inline(always)]
-fn hand_out_properties(properties: &Properties<'_>) {
-    hand_out_id(properties.message_id.as_ref());
-    black_box(properties.user_id.as_deref());
-    black_box(properties.to.as_deref());
-    black_box(properties.subject.as_deref());
-    black_box(properties.reply_to.as_deref());
-    hand_out_id(properties.correlation_id.as_ref());
-    black_box(properties.content_type.as_deref());
-    black_box(properties.content_encoding.as_deref());
+fn hand_out_properties(properties: &PropertiesRef<'_>) {
+    hand_out_id(properties.message_id);
+    black_box(properties.user_id);
+    black_box(properties.to);
+    black_box(properties.subject);
+    black_box(properties.reply_to);
+    hand_out_id(properties.correlation_id);
+    black_box(properties.content_type);
+    black_box(properties.content_encoding);
     black_box(properties.absolute_expiry_time);
     black_box(properties.creation_time);
-    black_box(properties.group_id.as_deref());
+    black_box(properties.group_id);
     black_box(properties.group_sequence);
-    black_box(properties.reply_to_group_id.as_deref());
+    black_box(properties.reply_to_group_id);
 }
 
 #[inline(always)]
-fn hand_out_id(id: Option<&MessageId<'_>>) {
+fn hand_out_id(id: Option<MessageIdRef<'_>>) {
     match id {
-        Some(MessageId::String(id)) => {
-            black_box(id.as_str());
+        Some(MessageIdRef::String(id)) => {
+            black_box(id);
         }
         other => {
             black_box(other);

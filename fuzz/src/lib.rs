@@ -1,5 +1,7 @@
 //! What the fuzz targets check. `tests/fuzz` includes this file to check the corpora without a fuzzer.
 
+mod engine;
+
 use std::collections::HashSet;
 
 use amqp10_codec::sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
@@ -14,6 +16,8 @@ use amqp10_codec::{
     Timestamp, TransactionId, TransactionalState, Transfer, TransferNumber, TxnCapability, Uuid, Value, begin_frame,
     encode_to_vec, finish_frame, next_frame,
 };
+
+pub use engine::{engine_input, engine_ops};
 
 /// The largest frame that is taken, unless an input says otherwise.
 const MAX_FRAME_SIZE: u32 = 1 << 20;

@@ -56,3 +56,13 @@ fn roundtrips() {
 fn chunks() {
     replay("chunking", checks::chunking);
 }
+
+#[test]
+fn engine_inputs() {
+    replay("engine_input", checks::engine_input);
+}
+
+#[test]
+fn engine_operations() {
+    replay("engine_ops", checks::engine_ops);
+}

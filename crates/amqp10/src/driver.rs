@@ -84,6 +84,8 @@ struct Driver {
     engine: Engine,
     stream: Stream,
     input: BytesMut,
+    /// The engine has left frames in `input`, since too much waits to be sent in answer to others.
+    held_back: bool,
     output: Output,
     shared: Arc<Shared>,
     incoming_sessions: mpsc::Sender<SessionId>,
@@ -131,6 +133,7 @@ pub(crate) fn spawn(engine: Engine, stream: Stream, leftover: BytesMut) -> (Arc<
         engine,
         stream,
         input: leftover,
+        held_back: false,
         output: Output::new(),
         shared: Arc::clone(&shared),
         incoming_sessions,
@@ -159,7 +162,7 @@ pub(crate) fn spawn(engine: Engine, stream: Stream, leftover: BytesMut) -> (Arc<
 impl Driver {
     async fn run(mut self) {
         let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
-        self.engine.handle_input(&mut self.input, now());
+        self.handle_input();
         loop {
             self.turn();
             if self.engine.is_closed() && (self.output.is_empty() || self.broken.is_some()) {
@@ -191,10 +194,23 @@ impl Driver {
         }
         self.collected = collected;
         self.events();
-        while self.output.len() < AHEAD && self.engine.poll_output(&mut self.output, AHEAD, now()) {
-            // Sending may have told the outcome of deliveries that are sent settled.
+        loop {
+            while self.output.len() < AHEAD && self.engine.poll_output(&mut self.output, AHEAD, now()) {
+                // Sending may have told the outcome of deliveries that are sent settled.
+                self.events();
+            }
+            if !self.held_back || !self.engine.wants_input() {
+                break;
+            }
+            self.handle_input();
             self.events();
         }
+    }
+
+    /// Hands over what was read.
+    fn handle_input(&mut self) {
+        self.engine.handle_input(&mut self.input, now());
+        self.held_back = !self.engine.wants_input();
     }
 
     /// Hands out what happened.
@@ -271,7 +287,7 @@ impl Driver {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.eof {
+        if self.eof || self.held_back {
             return false;
         }
         let wanted = self.engine.input_wanted(&self.input).max(self.read_size);
@@ -298,7 +314,7 @@ impl Driver {
                 if read >= self.read_size {
                     self.read_size = READ;
                 }
-                self.engine.handle_input(&mut self.input, now());
+                self.handle_input();
             }
             Poll::Ready(Err(error)) => self.break_off(ConnectionError::Io(Arc::new(error))),
         }

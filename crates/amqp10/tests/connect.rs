@@ -54,6 +54,7 @@ const URL: &str = "amqps://user:password@host.example:1";
 
 #[tokio::test]
 async fn dialled_address_tls_server_name_and_amqp_hostname_are_separate() {
+    // 2.7.1-06, 5.1-01, 5.3-03, 5.3.3.2-06, 5.3.3.5-02
     let server = Server::new("host.example");
     // The URL's host counts for all of them; only the dialled address is another.
     let found =

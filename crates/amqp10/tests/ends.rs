@@ -13,7 +13,7 @@ use amqp10::{
 };
 use futures_util::FutureExt;
 use support::{pair, sender, sessions};
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// The header and the open that a peer begins with.
 fn opening(container_id: &'static str) -> Vec<u8> {
@@ -62,6 +62,25 @@ async fn an_aborted_connection_says_no_good_bye() {
     assert!(matches!(server.closed().await, ConnectionError::Closed));
 }
 
+#[tokio::test]
+async fn a_stream_ends_with_its_connection() {
+    // 2.4.3-09
+    let (client, mut theirs) = client_of_a_script().await;
+    let mut close = Vec::new();
+    encode_frame(FrameType::Amqp, Channel(0), &Close { error: None }, &mut close);
+    let answering = async {
+        let mut told = Vec::new();
+        while !told.ends_with(&close) {
+            told.push(theirs.read_u8().await.unwrap());
+        }
+        theirs.write_all(&close).await.unwrap();
+        let mut behind = Vec::new();
+        theirs.read_to_end(&mut behind).await.unwrap();
+        assert_eq!(behind, b"", "no new beginning");
+    };
+    tokio::join!(client.close(), answering);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
@@ -81,6 +100,7 @@ async fn a_peer_that_is_silent_for_longer_than_the_limit_is_given_up() {
 
 #[tokio::test]
 async fn what_the_peer_said_before_the_stream_broke_is_heard() {
+    // 2.4.6-15
     let (client, mut theirs) = client_of_a_script().await;
     // More than one read, so that the connection meets the broken stream before it has read the reason.
     let mut wire = [0, 0, 0, 8, 2, 0, 0, 0].repeat(4096);

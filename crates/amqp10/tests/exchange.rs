@@ -42,6 +42,24 @@ async fn messages_are_sent_received_and_accepted() {
 }
 
 #[tokio::test]
+async fn annotations_that_nobody_knows_are_ignored() {
+    // 3.2.10-03
+    let (client, server) = pair().await;
+    let (ours, theirs) = sessions(&client, &server).await;
+    let (receiver, sender) = tokio::join!(ours.receiver("queue").attach(), sender(&theirs));
+    let receiver = receiver.unwrap();
+    let unknown = || amqp10::codec::Symbol::from_static("x-opt-unknown");
+    let message = Message::data("x").delivery_annotation(unknown(), 1_u8).message_annotation(unknown(), 2_u8);
+    let receiving = async {
+        let delivery = receiver.recv().await.unwrap();
+        assert!(delivery.message().unwrap().body().is_ok());
+        delivery.accept();
+    };
+    let (sent, ()) = tokio::join!(sender.send(&message), receiving);
+    sent.unwrap();
+}
+
+#[tokio::test]
 async fn credit_that_comes_back_on_settlement_bounds_what_is_in_hand() {
     let (client, server) = pair().await;
     let (ours, theirs) = sessions(&client, &server).await;

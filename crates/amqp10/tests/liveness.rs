@@ -107,6 +107,7 @@ async fn h19_heartbeats_while_the_application_takes_nothing_for_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn h19_a_blocked_stream_is_read_and_given_up_after_the_idle_time_out_of_the_peer() {
+    // 2.4.5-16
     let (client, mut peer) = client_of(None, 16 * 1024).await;
     let (session, sender) = sender_of(&client, &mut peer).await;
     let receiver = served(&mut peer, session.receiver("queue").attach()).await.unwrap();

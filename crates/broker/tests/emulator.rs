@@ -64,6 +64,7 @@ fn quick() -> EmulatorBuilder {
 
 #[tokio::test]
 async fn messages_of_devices_are_received_and_accepted() {
+    // 3.4.2-02
     let emulator = Emulator::builder().devices(3, 10_000.0, Some(500)).start().await.unwrap();
     let mut consumer = emulator.consumer().limit(500).connect().await.unwrap();
     let mut ids = HashSet::new();
@@ -81,6 +82,7 @@ async fn messages_of_devices_are_received_and_accepted() {
 
 #[tokio::test]
 async fn the_clients_of_a_group_share_its_messages_and_another_group_gets_them_all() {
+    // 3.3-02, 3.3-06, 3.5.2-01
     let emulator = Emulator::builder().consumer_group("other").start().await.unwrap();
     let mut first = emulator.consumer().client_id("first").credit(1).connect().await.unwrap();
     let mut second = emulator.consumer().client_id("second").credit(1).connect().await.unwrap();
@@ -107,6 +109,7 @@ async fn the_clients_of_a_group_share_its_messages_and_another_group_gets_them_a
 
 #[tokio::test]
 async fn what_is_released_or_not_decided_in_time_comes_back() {
+    // 3.4.4-02
     let emulator = quick().start().await.unwrap();
     let id = emulator.publish("/topic", "x").unwrap();
     let mut consumer = emulator.consumer().connect().await.unwrap();
@@ -181,6 +184,7 @@ async fn who_does_not_sign_in_or_attach_in_time_is_closed() {
 
 #[tokio::test]
 async fn a_silent_client_is_closed_after_what_it_announced() {
+    // 5.1-03
     let emulator =
         Emulator::builder().rules(|rules| rules.heartbeat = Duration::from_millis(100)..=Duration::from_secs(300));
     let emulator = emulator.start().await.unwrap();
@@ -214,6 +218,7 @@ async fn a_silent_client_is_closed_after_what_it_announced() {
 
 #[tokio::test]
 async fn connections_of_a_group_are_limited() {
+    // 2.8.15-05
     let emulator = Emulator::builder().rules(|rules| rules.connections = 1).start().await.unwrap();
     let first = connection(&emulator).await;
     let _receiver = first.begin().await.unwrap().receiver("default").attach().await.unwrap();

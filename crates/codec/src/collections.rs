@@ -7,7 +7,7 @@ use core::fmt;
 use crate::constructor as code;
 use crate::keys::{MapRule, refuse_duplicates};
 use crate::limits::Budget;
-use crate::text::MAX_OCTETS;
+use crate::text::{MAX_OCTETS, long_string, short_string};
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value, ValueRef};
 
 /// The octets that a compound has room for once something is put into it.
@@ -121,9 +121,17 @@ pub struct MapIter<'m>(ListIter<'m>);
 /// The entries of a [`Map`] as values that are looked at and not kept; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Entries<'m> {
-    reader: Reader<'m>,
+    rest: &'m [u8],
+    /// The entries that are still to come.
     left: u32,
+    depth_left: u8,
+    /// The offset of the end of `rest` from the start of the whole input.
+    end: usize,
 }
+
+/// The entries of a [`Map`] whose keys are strings, as values that are looked at and not kept; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct NamedEntries<'m>(Entries<'m>);
 
 impl List<'_> {
     /// An empty list.
@@ -225,7 +233,14 @@ impl Map<'_> {
     /// The same as values that are looked at and not kept: at about half the cost.
     #[inline]
     pub fn entries(&self) -> Entries<'_> {
-        Entries { reader: self.0.reader(), left: self.0.count / 2 }
+        let end = self.0.offset.wrapping_add(self.0.octets.len());
+        Entries { rest: &self.0.octets, left: self.0.count / 2, depth_left: self.0.depth_left, end }
+    }
+
+    /// The same for a map whose keys are strings, as those of application-properties are (§3.2.5): another key is an error.
+    #[inline]
+    pub fn named_entries(&self) -> NamedEntries<'_> {
+        NamedEntries(self.entries())
     }
 
     /// The value of the first entry with this key, whatever its type.
@@ -329,11 +344,20 @@ impl<'a> Iterator for MapIter<'a> {
     }
 }
 
-impl<'a> Entries<'a> {
-    #[inline(always)]
-    fn read(&mut self) -> Result<(ValueRef<'a>, ValueRef<'a>), DecodeError> {
-        Ok((ValueRef::decode(&mut self.reader)?, ValueRef::decode(&mut self.reader)?))
-    }
+/// Why no entry could be taken from `rest`: what is wrong with its key or its value.
+#[cold]
+#[inline(never)]
+fn malformed_entry<'a, K: Decode<'a>>(rest: &'a [u8], end: usize, depth_left: u8) -> DecodeError {
+    let mut reader = Reader::inner(rest, end.wrapping_sub(rest.len()), depth_left);
+    let entry = K::decode(&mut reader).and_then(|_| ValueRef::decode(&mut reader));
+    entry.err().unwrap_or(reader.error(DecodeErrorKind::LeftOver))
+}
+
+/// What is behind the last entry but ought not to be.
+#[cold]
+#[inline(never)]
+fn left_over(rest: &[u8], end: usize) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::LeftOver, end.wrapping_sub(rest.len()))
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -341,19 +365,40 @@ impl<'a> Iterator for Entries<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
+        let Self { rest, end, depth_left, .. } = *self;
         let Some(left) = self.left.checked_sub(1) else {
-            let end = self.reader.finish();
-            self.reader = Reader::sized(&[]);
-            return end.err().map(Err);
+            self.rest = &[];
+            return if rest.is_empty() { None } else { Some(Err(left_over(rest, end))) };
         };
-        self.left = left;
-        match self.read() {
-            Ok(entry) => Some(Ok(entry)),
-            Err(error) => {
-                *self = Self { reader: Reader::sized(&[]), left: 0 };
-                Some(Err(error))
-            }
+        if let Some((key, rest)) = ValueRef::take(rest, end, depth_left)
+            && let Some((value, rest)) = ValueRef::take(rest, end, depth_left)
+        {
+            (self.rest, self.left) = (rest, left);
+            return Some(Ok((key, value)));
         }
+        (self.rest, self.left) = (&[], 0);
+        Some(Err(malformed_entry::<ValueRef<'_>>(rest, end, depth_left)))
+    }
+}
+
+impl<'a> Iterator for NamedEntries<'a> {
+    type Item = Result<(&'a str, ValueRef<'a>), DecodeError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Entries { rest, end, depth_left, left } = self.0;
+        let Some(left) = left.checked_sub(1) else {
+            self.0.rest = &[];
+            return if rest.is_empty() { None } else { Some(Err(left_over(rest, end))) };
+        };
+        if let Some((key, rest)) = short_string(rest).or_else(|| long_string(rest))
+            && let Some((value, rest)) = ValueRef::take(rest, end, depth_left)
+        {
+            (self.0.rest, self.0.left) = (rest, left);
+            return Some(Ok((key, value)));
+        }
+        (self.0.rest, self.0.left) = (&[], 0);
+        Some(Err(malformed_entry::<&str>(rest, end, depth_left)))
     }
 }
 

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::constructor as code;
+use crate::text::short_string;
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 
 /// A type of §1.4: a list of fields behind a descriptor.
@@ -95,6 +96,21 @@ impl<'a> ListReader<'a> {
         Ok(Self { fields, left })
     }
 
+    /// A list of `left` fields.
+    pub(crate) const fn inner(left: u32, fields: Reader<'a>) -> Self {
+        Self { fields, left }
+    }
+
+    /// How many fields are left, and where they stand.
+    pub(crate) fn into_parts(self) -> (u32, Reader<'a>) {
+        (self.left, self.fields)
+    }
+
+    /// Whether no field is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// Where the next field stands, counted from the start of the whole input.
     pub(crate) const fn offset(&self) -> usize {
         self.fields.offset()
@@ -132,24 +148,67 @@ impl<'a> ListReader<'a> {
         }
     }
 
+    /// The next field, as [`optional`](Self::optional), but decoded by a call, so that the list can stay in registers.
+    #[inline(always)]
+    pub(crate) fn optional_apart<T: Decode<'a>>(&mut self) -> Result<Option<T>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        if let [code::NULL, rest @ ..] = self.fields.rest() {
+            self.fields.go_to(rest);
+            return Ok(None);
+        }
+        let (value, rest) = decode_apart(self.fields.rest(), self.fields.offset(), self.fields.depth_left())?;
+        self.fields.go_to(rest);
+        Ok(Some(value))
+    }
+
+    /// Takes the next field if it is a string of at most 255 octets.
+    #[inline(always)]
+    pub(crate) fn short_string(&mut self) -> Option<&'a str> {
+        let left = self.left.checked_sub(1)?;
+        let (text, rest) = short_string(self.fields.rest())?;
+        self.left = left;
+        self.fields.go_to(rest);
+        Some(text)
+    }
+
     /// Skips what is left and checks that the list ends where its size said.
     ///
     /// # Errors
     /// When a field beyond the declaration is malformed, or octets are left over.
     #[inline(always)]
     pub fn close(self) -> Result<(), DecodeError> {
-        if self.left == 0 { self.fields.finish() } else { self.skip_left() }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn skip_left(mut self) -> Result<(), DecodeError> {
-        while let Some(left) = self.left.checked_sub(1) {
-            self.left = left;
-            self.fields.skip()?;
+        if self.left == 0 && self.fields.is_empty() {
+            return Ok(());
         }
-        self.fields.finish()
+        // In parts, so that they can stay in registers until here.
+        let Self { fields, left } = self;
+        skip_left(left, fields.rest(), fields.offset(), fields.depth_left())
     }
+}
+
+/// Decodes the field at the start of `rest`; returns it and what stands behind it.
+#[inline(never)]
+fn decode_apart<'a, T: Decode<'a>>(
+    rest: &'a [u8],
+    offset: usize,
+    depth_left: u8,
+) -> Result<(T, &'a [u8]), DecodeError> {
+    let mut reader = Reader::inner(rest, offset, depth_left);
+    let value = T::decode(&mut reader)?;
+    Ok((value, reader.rest()))
+}
+
+#[cold]
+#[inline(never)]
+fn skip_left(left: u32, rest: &[u8], offset: usize, depth_left: u8) -> Result<(), DecodeError> {
+    let mut fields = Reader::inner(rest, offset, depth_left);
+    for _ in 0..left {
+        fields.skip()?;
+    }
+    fields.finish()
 }
 
 /// Writes the fields of a composite in the order of their declaration.

@@ -54,7 +54,7 @@ mod value_ref;
 
 pub use array::{Array, ArrayElement, ArrayIter, InvalidArray};
 pub use codec::{Decode, Encode, IntoOwned, encode_to_vec};
-pub use collections::{Entries, Fields, List, ListIter, Map, MapIter};
+pub use collections::{Entries, Fields, List, ListIter, Map, MapIter, NamedEntries};
 pub use composite::{Composite, ListReader, ListWriter, begin_described, expect_descriptor};
 pub use condition::{Error, ErrorCondition};
 pub use constructor::Descriptor;
@@ -67,8 +67,8 @@ pub use frame::{
 pub use limits::Limits;
 pub use map_reader::MapReader;
 pub use message::{
-    Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageView, Properties, Section,
-    SequenceIter,
+    Body, DataIter, Header, Message, MessageBody, MessageError, MessageId, MessageIdRef, MessageView, Properties,
+    PropertiesRef, Section, SequenceIter,
 };
 pub use multiple::Multiple;
 pub use numbers::{Channel, DeliveryNumber, Handle, MessageFormat, Milliseconds, Seconds, SequenceNo, TransferNumber};

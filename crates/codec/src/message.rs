@@ -6,5 +6,5 @@ mod sections;
 mod view;
 
 pub use owned::{Message, MessageBody};
-pub use sections::{Header, MessageId, Properties};
+pub use sections::{Header, MessageId, MessageIdRef, Properties, PropertiesRef};
 pub use view::{Body, DataIter, MessageError, MessageView, Section, SequenceIter};

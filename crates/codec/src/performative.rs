@@ -5,7 +5,7 @@ use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::{
     Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
-    IntoOwned, Open, Reader, Transfer,
+    Handle, IntoOwned, ListReader, Open, Reader, Transfer,
 };
 
 /// The body of an AMQP frame, §2.7. Rare and large ones are boxed.
@@ -106,12 +106,31 @@ impl Performative<'_> {
 }
 
 impl<'a> Decode<'a> for Performative<'a> {
-    #[inline]
+    #[inline(always)]
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        // Nearly every descriptor on a wire is a number of one octet.
+        if let [code::DESCRIBED, code::SMALLULONG, number, list, rest @ ..] = reader.rest() {
+            let at = reader.offset().wrapping_add(1);
+            reader.go_to(rest);
+            return Self::decode_list(u64::from(*number), *list, reader, at);
+        }
+        let constructor = reader.octet()?;
+        Self::decode_data(constructor, reader)
+    }
+
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let at = reader.offset();
         let (code, list) = take_code(constructor, reader, "a performative", &NAMES)?;
+        Self::decode_list(code, list, reader, at)
+    }
+}
+
+impl<'a> Performative<'a> {
+    /// Decodes the list behind a descriptor that stands at `at`.
+    #[inline(always)]
+    fn decode_list(code: u64, list: u8, reader: &mut Reader<'a>, at: usize) -> Result<Self, DecodeError> {
         match code {
-            Transfer::CODE => Transfer::decode_list(list, reader).map(Self::Transfer),
+            Transfer::CODE => Self::decode_transfer(list, reader),
             Flow::CODE => Flow::decode_list(list, reader).map(Self::Flow),
             Disposition::CODE => Disposition::decode_list(list, reader).map(Self::Disposition),
             _ => Self::decode_rare(code, list, reader, at),
@@ -120,6 +139,25 @@ impl<'a> Decode<'a> for Performative<'a> {
 }
 
 impl<'a> Performative<'a> {
+    /// Decodes a transfer.
+    #[inline(always)]
+    fn decode_transfer(list: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let (left, fields) = ListReader::open(list, reader)?.into_parts();
+        Self::read_transfer(left, fields.rest(), fields.offset(), fields.depth_left())
+    }
+
+    /// Decodes the `left` fields of a transfer in `rest` to where they are to stay, which keeps them from being moved.
+    #[inline(never)]
+    fn read_transfer(left: u32, rest: &'a [u8], offset: usize, depth_left: u8) -> Result<Self, DecodeError> {
+        let mut result = Ok(Self::Transfer(Transfer::new(Handle(0))));
+        if let Ok(Self::Transfer(transfer)) = &mut result
+            && let Err(error) = transfer.read_fields(left, rest, offset, depth_left)
+        {
+            result = Err(error);
+        }
+        result
+    }
+
     /// Decodes a performative that comes once in a while; `at` is where its descriptor stands.
     #[inline(never)]
     fn decode_rare(code: u64, list: u8, reader: &mut Reader<'a>, at: usize) -> Result<Self, DecodeError> {

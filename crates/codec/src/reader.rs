@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
 
     /// A sized reader inside a larger input: `offset` is where `input` starts in it, `depth_left` what may still be nested.
     pub(crate) const fn inner(input: &'a [u8], offset: usize, depth_left: u8) -> Self {
-        Self { rest: input, end: offset.saturating_add(input.len()), depth_left, sized: true }
+        Self { rest: input, end: offset.wrapping_add(input.len()), depth_left, sized: true }
     }
 
     /// The octets not read yet.
@@ -56,7 +56,8 @@ impl<'a> Reader<'a> {
 
     /// How many octets have been read, counted from the start of the whole input.
     pub const fn offset(&self) -> usize {
-        self.end.saturating_sub(self.rest.len())
+        // `end` is never below the length of `rest`; to saturate would cost more.
+        self.end.wrapping_sub(self.rest.len())
     }
 
     /// How many more levels may be nested here.
@@ -114,6 +115,12 @@ impl<'a> Reader<'a> {
         };
         self.rest = tail;
         Ok(*head)
+    }
+
+    /// Goes on at `rest`, which is the end of what was not read yet.
+    #[inline(always)]
+    pub(crate) fn go_to(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
     }
 
     /// The next constructor, without taking it.

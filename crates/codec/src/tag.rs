@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::codec::owned_already;
@@ -34,22 +35,11 @@ impl DeliveryTag {
     ///
     /// # Errors
     /// If there are more than 32 of them.
-    #[inline(always)]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
         let len = u8::try_from(octets.len()).map_err(|_| InvalidDeliveryTag)?;
-        if octets.len() > Self::MAX {
-            return Err(InvalidDeliveryTag);
-        }
         let mut words = [[0; 8]; Self::MAX / 8];
-        let (whole, rest) = octets.as_chunks::<8>();
-        let mut places = words.iter_mut();
-        // In this order, so that the place behind the last whole word stays.
-        for (word, place) in whole.iter().zip(places.by_ref()) {
-            *place = *word;
-        }
-        if let Some(place) = places.next() {
-            place.iter_mut().zip(rest).for_each(|(place, octet)| *place = *octet);
-        }
+        let place = words.as_flattened_mut().get_mut(..octets.len()).ok_or(InvalidDeliveryTag)?;
+        place.copy_from_slice(octets);
         Ok(Self { words, len })
     }
 
@@ -62,8 +52,28 @@ impl DeliveryTag {
 
 impl From<u64> for DeliveryTag {
     /// The number in network order.
+    #[inline]
     fn from(number: u64) -> Self {
         Self { words: [number.to_be_bytes(), [0; 8], [0; 8], [0; 8]], len: 8 }
+    }
+}
+
+/// Shorter ones first, then by their octets: counters are in the order of their numbers.
+impl Ord for DeliveryTag {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mut order = self.len.cmp(&other.len);
+        for (ours, theirs) in self.words.iter().zip(&other.words) {
+            order = order.then_with(|| u64::from_be_bytes(*ours).cmp(&u64::from_be_bytes(*theirs)));
+        }
+        order
+    }
+}
+
+impl PartialOrd for DeliveryTag {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -90,10 +100,16 @@ impl<'a> Decode<'a> for DeliveryTag {
     #[inline(always)]
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let octets = <&[u8]>::decode_data(constructor, reader)?;
-        Self::new(octets).map_err(|_| {
-            let at = reader.offset().saturating_sub(octets.len());
-            DecodeError::new(DecodeErrorKind::InvalidValue("the length of a delivery-tag"), at)
-        })
+        Self::new(octets).map_err(|_| Self::too_long(octets, reader.offset()))
+    }
+}
+
+impl DeliveryTag {
+    /// An error about octets that are no tag and end at `end`.
+    #[cold]
+    pub(crate) fn too_long(octets: &[u8], end: usize) -> DecodeError {
+        let at = end.saturating_sub(octets.len());
+        DecodeError::new(DecodeErrorKind::InvalidValue("the length of a delivery-tag"), at)
     }
 }
 
@@ -126,5 +142,14 @@ mod tests {
         let error = Reader::new(&encode_to_vec(octets.as_slice())).read::<DeliveryTag>().unwrap_err();
         assert_eq!(error.offset(), 2);
         assert_eq!(DeliveryTag::from(7).as_slice(), &[0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn counters_are_in_the_order_of_their_numbers() {
+        let tag = |octets: &[u8]| DeliveryTag::new(octets).unwrap();
+        let ascending =
+            [tag(b""), tag(b"\0"), tag(b"9"), tag(b"10"), tag(b"a0"), tag(&[7; 9]), tag(&[8; 9]), tag(&[0; 32])];
+        assert!(ascending.is_sorted_by(|one, other| one < other));
+        assert!((0..1000).map(DeliveryTag::from).is_sorted_by(|one, other| one < other));
     }
 }

@@ -225,6 +225,25 @@ impl<'a> Decode<'a> for &'a str {
     }
 }
 
+/// The string of at most 255 octets at the start of `rest`, and what stands behind it; `None` if there is no such string.
+#[inline(always)]
+pub(crate) fn short_string(rest: &[u8]) -> Option<(&str, &[u8])> {
+    let [code::STR8, size, rest @ ..] = rest else { return None };
+    let (octets, rest) = rest.split_at_checked(usize::from(*size))?;
+    match core::str::from_utf8(octets) {
+        Ok(text) => Some((text, rest)),
+        Err(_) => None,
+    }
+}
+
+/// The same for a string of any length.
+#[inline(never)]
+pub(crate) fn long_string(rest: &[u8]) -> Option<(&str, &[u8])> {
+    let mut reader = Reader::sized(rest);
+    let text = reader.read().ok()?;
+    Some((text, reader.rest()))
+}
+
 /// An error about octets that are not UTF-8 and end at `end`.
 #[cold]
 fn invalid_utf8(octets: &[u8], end: usize) -> DecodeError {

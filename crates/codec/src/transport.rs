@@ -6,7 +6,7 @@ use crate::codec::owned_already;
 use crate::composite::composite;
 use crate::{
     Channel, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Encode, Error, Fields,
-    Handle, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, SourceArchetype, Str, Symbol,
+    Handle, ListReader, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, SourceArchetype, Str, Symbol,
     TargetArchetype, TransferNumber,
 };
 
@@ -294,6 +294,48 @@ impl<'a> Attach<'a> {
             desired_capabilities: Multiple::default(),
             properties: None,
         }
+    }
+}
+
+impl<'a> Transfer<'a> {
+    /// Reads the `left` fields in `rest` into the places where they are to stay, which keeps them from being moved.
+    #[inline(always)]
+    pub(crate) fn read_fields(
+        &mut self,
+        left: u32,
+        rest: &'a [u8],
+        offset: usize,
+        depth_left: u8,
+    ) -> Result<(), DecodeError> {
+        let mut list = ListReader::inner(left, Reader::inner(rest, offset, depth_left));
+        self.handle = list.mandatory("handle")?;
+        self.delivery_id = list.optional()?;
+        // Not by way of a result in which the octets of a tag and an error share their place: it would be taken apart.
+        if let Some(octets) = list.optional::<&[u8]>()? {
+            match <[u8; 8]>::try_from(octets) {
+                // Most tags are a number of eight octets.
+                Ok(number) => self.delivery_tag = Some(DeliveryTag::from(u64::from_be_bytes(number))),
+                Err(_) => match DeliveryTag::new(octets) {
+                    Ok(tag) => self.delivery_tag = Some(tag),
+                    Err(_) => return Err(DeliveryTag::too_long(octets, list.offset())),
+                },
+            }
+        }
+        self.message_format = list.optional()?;
+        self.settled = list.optional()?;
+        if list.is_empty() {
+            return list.close();
+        }
+        self.more = list.optional()?.unwrap_or(false);
+        if list.is_empty() {
+            return list.close();
+        }
+        self.rcv_settle_mode = list.optional()?;
+        self.state = list.optional()?;
+        self.resume = list.optional()?.unwrap_or(false);
+        self.aborted = list.optional()?.unwrap_or(false);
+        self.batchable = list.optional()?.unwrap_or(false);
+        list.close()
     }
 }
 

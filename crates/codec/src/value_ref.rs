@@ -1,13 +1,16 @@
 //! Values that are looked at and not kept.
 
 use crate::constructor as code;
+use crate::text::short_string;
 use crate::{Decimal32, Decimal64, Decimal128, Decode, DecodeError, Reader, Symbol, Timestamp, Uuid, Value};
 
 /// A value of any type of §1.6 that borrows from the input and is `Copy`: what walking a map hands out at the least cost.
 ///
 /// A [`Value`] may own what it holds; this one never does, so making, moving and forgetting it takes next to nothing.
+// What it holds begins at the second word whatever it is, so that it is moved by words and not taken apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum ValueRef<'a> {
     /// §1.6.1
     #[default]
@@ -70,7 +73,7 @@ pub struct CompoundRef<'a> {
 impl<'a> CompoundRef<'a> {
     /// Takes the value behind `constructor`, if it is one of these and whole.
     #[inline(never)]
-    fn take(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn take(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let (data, start, depth_left) = (reader.rest(), reader.offset(), reader.depth_left());
         // Whatever is wrong with a size or a count is found here, as by a `Value`.
         Value::decode_data(constructor, reader)?;
@@ -135,29 +138,31 @@ impl<'a> ValueRef<'a> {
         if let Self::String(text) = self { Some(text) } else { None }
     }
 
-    /// Decodes a value that is no short string; returns it and what stands behind it.
+    /// Takes the value at the start of `rest`, which ends at `end` of the whole input; returns it and what stands behind it, or
+    /// `None` if it is malformed.
+    ///
+    /// No more than `rest` changes from value to value, and no error is on its way, so that whoever walks many values keeps
+    /// little in its registers.
+    #[inline(always)]
+    pub(crate) fn take(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
+        // Most keys and values are short strings.
+        match short_string(rest) {
+            Some((text, rest)) => Some((Self::String(text), rest)),
+            None => Self::take_other(rest, end, depth_left),
+        }
+    }
+
+    /// The same for a value that is no short string, or is malformed.
     #[inline(never)]
-    fn decode_other(mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), DecodeError> {
-        let constructor = reader.octet()?;
-        let value = Self::decode_data(constructor, &mut reader)?;
-        Ok((value, reader))
+    fn take_other(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
+        let mut reader = Reader::inner(rest, end.wrapping_sub(rest.len()), depth_left);
+        let constructor = reader.octet().ok()?;
+        let value = Self::decode_data(constructor, &mut reader).ok()?;
+        Some((value, reader.rest()))
     }
 }
 
 impl<'a> Decode<'a> for ValueRef<'a> {
-    #[inline(always)]
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        // Most keys and values are short strings.
-        if let [code::STR8, ..] = reader.rest() {
-            let constructor = reader.octet()?;
-            return <&str>::decode_data(constructor, reader).map(Self::String);
-        }
-        // By value, so that the caller's reader can stay in registers.
-        let (value, rest) = Self::decode_other(reader.clone())?;
-        *reader = rest;
-        Ok(value)
-    }
-
     #[inline(always)]
     fn decode_data(constructor: u8, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         #[inline(always)]

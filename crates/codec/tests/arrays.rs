@@ -109,6 +109,10 @@ fn the_narrowest_form_that_holds_all() {
     assert_eq!(written([-1_i64, 128]), [&b"\xe0\x12\x02\x81"[..], &[0xff; 8], &[0, 0, 0, 0, 0, 0, 0, 0x80]].concat());
     assert_eq!(written([List::new(), List::new()]), b"\xe0\x06\x02\xc0\x01\0\x01\0");
     assert_eq!(written([(), ()]), b"\xe0\x02\x02\x40");
+}
+
+#[test]
+fn the_forms_of_long_many_and_described_elements() {
     // 1.2.4-05
     let long = "x".repeat(300);
     assert_eq!(&written(["abc", &long])[..21], b"\xf0\0\0\x01\x3c\0\0\0\x02\xb1\0\0\0\x03abc\0\0\x01\x2c");

@@ -214,6 +214,21 @@ fn what_a_strict_peer_would_refuse() {
 }
 
 #[test]
+fn a_message_says_nothing_of_its_content_that_was_not_asked_for() {
+    // 3.2.4-08, 3.2.4-09, 3.2.4-11, 3.2.4-12, 3.2.4-13
+    assert_eq!(encoded(&Message::data(vec![7])), b"\0\x53\x75\xa0\x01\x07");
+    assert_eq!(encoded(&Message::value(7_u8)), b"\0\x53\x77\x50\x07");
+    let sequence = Message { body: MessageBody::Sequence(vec![List::new()]), ..Message::default() };
+    assert_eq!(encoded(&sequence), b"\0\x53\x76\x45");
+    // Nor do other properties bring it along.
+    for message in [Message::data(vec![7]), Message::value(7_u8), sequence] {
+        let wire = encoded(&message.message_id(1).subject("s").creation_time(Timestamp(1)));
+        let properties = MessageView::parse(&wire).unwrap().properties().unwrap().unwrap();
+        assert_eq!((properties.content_type, properties.content_encoding), (None, None));
+    }
+}
+
+#[test]
 fn big_bodies_are_not_copied() {
     let body = Bytes::from(vec![7; 1 << 20]);
     let message = Message::data(body.clone()).footer_entry(Symbol::from_static("x-opt-f"), 1_u8);

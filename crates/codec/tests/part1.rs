@@ -205,6 +205,11 @@ fn values_follow_each_other_without_separators() {
         assert_eq!((reader.offset(), skipping.offset()), (offset, offset), "{one:02x?}");
     }
     assert!(reader.is_empty());
+}
+
+#[test]
+fn values_that_are_cut_short() {
+    let all = one_of_each();
     // 1.2-09
     for one in &all {
         for cut in 0..one.len() {
@@ -298,6 +303,10 @@ fn variable_widths() {
     for length in [256, 65_536] {
         is(octets[..length].to_vec(), &[&sized(0xb0, &octets[..length])]);
     }
+}
+
+#[test]
+fn strings() {
     // 1.6.20-01, 1.6.20-02
     is("é", &[b"\xa1\x02\xc3\xa9", b"\xb1\0\0\0\x02\xc3\xa9"]);
     is("x".repeat(256), &[&sized(0xb1, &[b'x'; 256])]);
@@ -308,6 +317,10 @@ fn variable_widths() {
     // 1.6.20-04
     assert_eq!(encode_to_vec("a"), b"\xa1\x01a");
     is("\u{feff}a", &[b"\xa1\x04\xef\xbb\xbfa"]);
+}
+
+#[test]
+fn symbols() {
     // 1.6.21-01, 1.6.21-02
     is(Symbol::from_static("move"), &[b"\xa3\x04move", b"\xb3\0\0\0\x04move"]);
     // 1.6.21-03
@@ -327,6 +340,10 @@ fn compounds() {
     is(List::new().with(0_u32).with(true), &[b"\xc0\x03\x02\x43\x41", b"\xd0\0\0\0\x06\0\0\0\x02\x43\x41"]);
     // 1.2.3-02, 1.6.22-01
     is(List::new(), &[b"\x45", b"\xc0\x01\0", b"\xd0\0\0\0\x04\0\0\0\0"]);
+}
+
+#[test]
+fn sizes_of_compounds() {
     // 1.2.3-03
     refused(b"\xc0\x04\x01\x43\0\0");
     refused(b"\xc0\x02\x02\x43\x43");
@@ -352,6 +369,10 @@ fn arrays() {
     // 1.2.4-03
     is(Array::of::<Symbol<'_>>([]), &[b"\xe0\x02\0\xa3", b"\xf0\0\0\0\x05\0\0\0\0\xa3"]);
     refused(b"\xe0\x01\0");
+}
+
+#[test]
+fn elements_of_arrays() {
     // 1.2.4-04
     let Ok(Value::Array(accepted)) = value(b"\xe0\x05\x02\0\x53\x24\x45") else { panic!() };
     assert_eq!(accepted.len(), 2);
@@ -370,6 +391,10 @@ fn arrays() {
     );
     // 1.2.4-08
     is(Array::of([true, false]), &[b"\xe0\x04\x02\x56\x01\0"]);
+}
+
+#[test]
+fn what_is_no_array_of_these_elements() {
     // 1.2.4-09
     refused(b"\xe0\x05\x02\x50\x01\x02\xff");
     refused(b"\xe0\x03\x02\x50\x01");
@@ -378,13 +403,17 @@ fn arrays() {
 }
 
 #[test]
-fn fixed_widths() {
+fn null_and_booleans() {
     // 1.6.1-01
     is(Value::Null, &[b"\x40"]);
     // 1.6.2-01, 1.6.2-02, 1.6.2-03
     is(true, &[b"\x41", b"\x56\x01"]);
     is(false, &[b"\x42", b"\x56\0"]);
     refused(b"\x56\x02");
+}
+
+#[test]
+fn ubytes_ushorts_and_uints() {
     // 1.6.3-01, 1.6.4-01
     is(0_u8, &[b"\x50\0"]);
     is(255_u8, &[b"\x50\xff"]);
@@ -393,10 +422,18 @@ fn fixed_widths() {
     is(u32::MAX, &[b"\x70\xff\xff\xff\xff"]);
     is(255_u32, &[b"\x52\xff", b"\x70\0\0\0\xff"]);
     is(0_u32, &[b"\x43", b"\x52\0"]);
+}
+
+#[test]
+fn ulongs() {
     // 1.6.6-01, 1.6.6-02, 1.6.6-03
     is(u64::MAX, &[b"\x80\xff\xff\xff\xff\xff\xff\xff\xff"]);
     is(255_u64, &[b"\x53\xff", b"\x80\0\0\0\0\0\0\0\xff"]);
     is(0_u64, &[b"\x44", b"\x53\0"]);
+}
+
+#[test]
+fn bytes_shorts_and_ints() {
     // 1.6.7-01, 1.6.8-01
     is(-128_i8, &[b"\x51\x80"]);
     is(127_i8, &[b"\x51\x7f"]);
@@ -405,9 +442,17 @@ fn fixed_widths() {
     is(i32::MIN, &[b"\x71\x80\0\0\0"]);
     is(-1_i32, &[b"\x54\xff", b"\x71\xff\xff\xff\xff"]);
     is(128_i32, &[b"\x71\0\0\0\x80"]);
+}
+
+#[test]
+fn longs() {
     // 1.6.10-01, 1.6.10-02
     is(i64::MIN, &[b"\x81\x80\0\0\0\0\0\0\0"]);
     is(-128_i64, &[b"\x55\x80", b"\x81\xff\xff\xff\xff\xff\xff\xff\x80"]);
+}
+
+#[test]
+fn floats_and_doubles() {
     // 1.6.11-01, 1.6.12-01: every bit is kept.
     is(1_f32, &[b"\x72\x3f\x80\0\0"]);
     is(1_f64, &[b"\x82\x3f\xf0\0\0\0\0\0\0"]);
@@ -419,10 +464,18 @@ fn fixed_widths() {
         let octets = [&[0x82][..], &bits.to_be_bytes()].concat();
         assert_eq!(encode_to_vec(&value(&octets).unwrap()), octets);
     }
+}
+
+#[test]
+fn decimals() {
     // 1.6.13-01, 1.6.14-01, 1.6.15-01
     is(Decimal32([0xf8, 1, 2, 0xff]), &[b"\x74\xf8\x01\x02\xff"]);
     is(Decimal64([0xf8, 1, 2, 3, 4, 5, 6, 0xff]), &[b"\x84\xf8\x01\x02\x03\x04\x05\x06\xff"]);
     is(Decimal128([0xab; 16]), &[&[&[0x94][..], &[0xab; 16]].concat()]);
+}
+
+#[test]
+fn characters_moments_and_uuids() {
     // 1.6.16-01, 1.6.16-02
     is('😀', &[b"\x73\0\x01\xf6\0"]);
     refused(b"\x73\0\0\xd8\0");
@@ -454,6 +507,10 @@ fn maps() {
     let Ok(Value::Map(ba)) = value(octets) else { panic!() };
     assert_eq!(encode_to_vec(&ba), octets);
     assert_ne!(ba, Map::new().with("a", false).with("b", true));
+}
+
+#[test]
+fn keys_of_maps_and_the_empty_map() {
     // 1.6.23-06
     let keys = Map::new().with(1_u32, ()).with((), 1_u32).with(List::new().with(1_u8), Map::new());
     let Ok(Value::Map(again)) = value(&encode_to_vec(&keys)) else { panic!() };
@@ -490,6 +547,10 @@ fn fields_and_their_defaults() {
     for id in [&b"\x44"[..], b"\x53\x01", b"\x54\x01", b"\x50\x01", b"\x60\0\x01"] {
         assert!(read::<Begin<'_>>(&composite(0x11, &[NULL, id, b"\x43", b"\x43"])).is_err(), "{id:02x?}");
     }
+}
+
+#[test]
+fn fields_by_position() {
     // 1.4-01
     let attach = composite(0x12, &[b"\xa1\x01l", b"\x52\x07", b"\x41", b"\x50\x01", b"\x50\x01"]);
     let attach: Attach<'_> = read(&attach).unwrap();
@@ -517,7 +578,7 @@ fn fields_and_their_defaults() {
     for octets in [&b"\0\x53\x24\x45"[..], b"\0\x53\x24\xc0\x01\0", b"\0\x53\x24\xd0\0\0\0\x04\0\0\0\0"] {
         assert_eq!(read(octets), Ok(Accepted {}));
     }
-    // 1.4-05 is read the other way: fields beyond the end are skipped, so that later revisions can be borne.
+    // Fields beyond the end are skipped, so that later revisions can be borne.
     assert_eq!(read(&composite(0x18, &[NULL, NULL])), Ok(Close { error: None }));
     assert_eq!(read(&composite(0x18, &[NULL, b"\x43"])), Ok(Close { error: None }));
     assert!(read::<Transfer<'_>>(&composite(0x14, &[&[&b"\x43"[..]], &[NULL; 10][..], &[b"\x01"]].concat())).is_err());

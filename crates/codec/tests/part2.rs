@@ -61,6 +61,10 @@ fn frames() {
     let frame = next_frame(&octets, 512).unwrap().unwrap();
     assert_eq!((frame.header.channel, frame.header.frame_type), (Channel(258), FrameType::Amqp));
     assert_eq!(read(frame.body), Ok(begin));
+}
+
+#[test]
+fn frames_that_are_refused() {
     // 2.3.1-02, 2.3.1-03, 2.3.1-04, 2.3.1-06
     let rows = [
         (&b"\0\0\0\x07\x02\0\0\0"[..], FrameErrorKind::TooSmall),
@@ -79,6 +83,10 @@ fn frames() {
     assert_eq!(frame.header.frame_type, FrameType::Sasl);
     assert!(SaslBody::decode_frame(frame.body).is_err());
     assert!(read::<Performative<'_>>(b"\0\x53\x44\xc0\x03\x01\x50\0").is_err());
+}
+
+#[test]
+fn extended_headers_and_frames_without_a_body() {
     // 2.3-01, 2.3.2-05: an extended header is skipped.
     for doff in [2_u8, 3, 4, 255] {
         let extended = vec![0xee; usize::from(doff) * 4 - 8];
@@ -167,7 +175,7 @@ fn descriptors_of_performatives() {
 }
 
 #[test]
-fn fields_of_performatives() {
+fn fields_of_openings() {
     // 2.7.1-01
     let open = Open {
         hostname: Some("h".into()),
@@ -238,6 +246,10 @@ fn fields_of_performatives() {
         PROPERTIES,
     ];
     both_ways(&attach, &fields);
+}
+
+#[test]
+fn fields_of_flows_transfers_and_dispositions() {
     // 2.7.4-01
     let flow = Flow {
         next_incoming_id: Some(TransferNumber(1)),
@@ -310,6 +322,10 @@ fn fields_of_performatives() {
     };
     let fields: [&[u8]; 6] = [b"\x41", b"\x52\x01", b"\x52\x02", b"\x41", b"\0\x53\x26\x45", b"\x41"];
     both_ways(&disposition, &fields);
+}
+
+#[test]
+fn fields_of_endings_and_errors() {
     // 2.7.7-01, 2.7.8-01, 2.7.9-01, 2.8.14-01
     let error = || Some(Error { info: Some(properties()), ..Error::new(ErrorCondition::NOT_FOUND, "d") });
     let octets = composite(0x1d, &[b"\xa3\x0eamqp:not-found", b"\xa1\x01d", PROPERTIES]);
@@ -326,7 +342,7 @@ fn fields_of_performatives() {
 }
 
 #[test]
-fn restricted_types() {
+fn roles_and_settle_modes() {
     // 2.8.1-01
     assert_eq!((encode_to_vec(&Role::Sender), encode_to_vec(&Role::Receiver)), (vec![0x42], vec![0x41]));
     assert_eq!((read(b"\x56\0"), read(b"\x56\x01")), (Ok(Role::Sender), Ok(Role::Receiver)));
@@ -341,7 +357,11 @@ fn restricted_types() {
         assert_eq!(encode_to_vec(&mode), [0x50, number as u8]);
         assert_eq!(read(&[0x50, number as u8]), Ok(mode));
     }
-    // 2.8.4-01, 2.8.5-01, 2.8.6-01, 2.8.8-01, 2.8.9-01, 2.8.10-01, 2.8.11-01
+}
+
+#[test]
+fn numbers_by_name() {
+    // 2.8.4-01, 2.8.5-01, 2.8.6-01, 2.8.11-01
     for (octets, number) in [(&b"\x43"[..], 0), (b"\x52\x07", 7), (b"\x70\0\0\x01\x01", 257)] {
         assert_eq!(read(octets), Ok(Handle(number)));
         assert_eq!(read(octets), Ok(Seconds(number)));
@@ -352,6 +372,10 @@ fn restricted_types() {
         assert_eq!(read(octets), Ok(MessageFormat(number)));
         assert_eq!(encode_to_vec(&SequenceNo(number)), octets);
     }
+}
+
+#[test]
+fn tags_locales_and_the_version() {
     // 2.8.7-01
     let tag = |length: usize| encode_to_vec(&vec![7_u8; length][..]);
     assert!(read::<DeliveryTag>(&tag(0)).is_ok() && read::<DeliveryTag>(&tag(32)).is_ok());

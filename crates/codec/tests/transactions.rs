@@ -196,6 +196,7 @@ fn bodies_of_messages_to_a_coordinator() {
 
 #[test]
 fn lifetime_policies() {
+    // 3.5.9-02
     let policies = [
         (LifetimePolicy::DeleteOnClose, 0x2b, "amqp:delete-on-close:list"),
         (LifetimePolicy::DeleteOnNoLinks, 0x2c, "amqp:delete-on-no-links:list"),

@@ -1,10 +1,11 @@
 //! What the application does with sessions and links.
 
-use amqp10_codec::{Attach, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
+use amqp10_codec::{Attach, Begin, DeliveryNumber, Error, ErrorCondition, FrameType, Role, encode_frame};
 
 use crate::connection::Connection;
 use crate::event::{Ended, Event, SessionEvent};
 use crate::link::Link;
+use crate::reattach::Whose;
 use crate::session::Session;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState};
@@ -34,9 +35,9 @@ impl Connection {
     /// # Errors
     /// When it was answered already, the session is gone, or there is no channel left.
     pub fn accept_begin(&mut self, id: SessionId, config: SessionConfig) -> Result<(), CommandError> {
-        self.answer_begin(id.0, config)?;
+        self.answering(|this| this.answer_begin(id.0, config))?;
         self.events.push_back(Event::Session(id, SessionEvent::Begun));
-        self.handle_early_in_session(id.0);
+        self.answering(|this| this.handle_early_in_session(id.0));
         Ok(())
     }
 
@@ -45,9 +46,11 @@ impl Connection {
     /// # Errors
     /// As [`accept_begin`](Self::accept_begin).
     pub fn refuse_begin(&mut self, id: SessionId, error: Error<'static>) -> Result<(), CommandError> {
-        self.answer_begin(id.0, SessionConfig::default())?;
-        self.end(id, Some(error));
-        Ok(())
+        self.answering(|this| {
+            this.answer_begin(id.0, SessionConfig::default())?;
+            this.end(id, Some(error));
+            Ok(())
+        })
     }
 
     pub(crate) fn answer_begin(&mut self, key: Key, config: SessionConfig) -> Result<(), CommandError> {
@@ -114,15 +117,29 @@ impl Connection {
         if self.find_link(&config.name, config.role, |_| true).is_some() {
             return Err(CommandError::NameInUse);
         }
+        if let Some(session) = self.sessions.get_mut(session.0)
+            && session.errant.remove(&config.name, config.role).is_some()
+        {
+            // After an error it can only be resumed, with an unsettled map. §2.6.5
+            config.terminus.get_or_insert_default();
+        }
         let link = Link::new(session.0, &mut config, LinkState::AttachSent);
         let key = self.links.insert(link);
         match self.send_attach(key, config) {
-            Ok(()) => Ok(LinkId(key)),
+            Ok(()) => {
+                self.reattach(key);
+                Ok(LinkId(key))
+            }
             Err(error) => {
                 self.links.remove(key);
                 Err(error)
             }
         }
+    }
+
+    /// What the peer said when it began this session, if it has.
+    pub fn remote_begin(&self, id: SessionId) -> Option<&Begin<'static>> {
+        self.sessions.get(id.0)?.remote_begin.as_deref()
     }
 
     /// What the peer said when it attached this link, if it has.
@@ -151,12 +168,16 @@ impl Connection {
         }
         let mut link = Link::new(link.session, &mut config, LinkState::AttachReceived);
         link.receive_attach(&remote);
+        let reattaches = remote.unsettled.is_none();
         link.remote_attach = Some(Box::new(remote));
         if let Some(place) = self.links.get_mut(id.0) {
             link.take_early_flow(place);
             *place = link;
         }
-        self.send_attach(id.0, config)?;
+        self.answering(|this| this.send_attach(id.0, config))?;
+        if reattaches {
+            self.reattach(id.0);
+        }
         self.attached(id.0);
         Ok(())
     }
@@ -176,9 +197,15 @@ impl Connection {
             Role::Receiver => config.target = None,
             Role::Sender => config.source = None,
         }
-        self.send_attach(id.0, config)?;
-        self.detach(id, true, Some(error));
-        Ok(())
+        self.answering(|this| {
+            this.send_attach(id.0, config)?;
+            if let Some(link) = this.links.get_mut(id.0) {
+                // Nothing will come of it, however long the peer takes to agree.
+                link.remote_attach = None;
+            }
+            this.detach(id, true, Some(error));
+            Ok(())
+        })
     }
 
     fn answerable<'l>(&self, link: &'l Link) -> Result<&'l Attach<'static>, CommandError> {
@@ -207,8 +234,16 @@ impl Connection {
         }
         let session = link.session;
         self.flush_session(session);
+        let destroyed = closed || error.is_some();
+        if destroyed
+            && !closed
+            && let (Some(link), Some(session)) = (self.links.get(id.0), self.sessions.get_mut(session))
+        {
+            session.errant.push(link, Whose::Ours);
+        }
         self.send_detach(id.0, closed, error);
         if let Some(link) = self.links.get_mut(id.0) {
+            link.destroyed = destroyed;
             link.state = LinkState::DetachSent;
         }
         self.forget_flow(session, id.0);
@@ -221,22 +256,37 @@ impl Connection {
             return;
         };
         link.abandoned = true;
-        if link.state == LinkState::Detached {
-            self.links.remove(id.0);
-        } else {
+        if !self.forget_detached(id.0) {
             self.detach(id, true, None);
         }
     }
 
-    /// Takes the unsettled state of a link whose end was told; its name finds nothing from then on.
+    /// Forgets a link that nobody holds if it is detached on both sides.
+    fn forget_detached(&mut self, key: Key) -> bool {
+        let Some(link) = self.links.get(key).filter(|link| link.state == LinkState::Detached) else {
+            return false;
+        };
+        if link.suspended
+            && let Some(session) = self.sessions.get_mut(link.session)
+        {
+            session.incoming.remove_link(key);
+            session.outgoing.remove_link(key);
+        }
+        self.links.remove(key);
+        true
+    }
+
+    /// Takes the unsettled state of a link whose end was told, for [`LinkConfig::terminus`] of the next; its name finds nothing from then
+    /// on. What has arrived on it can be taken before.
+    ///
+    /// A link that was detached without an error, and not closed, lives on for as long as its terminus is here and its session lasts:
+    /// deliveries are settled at both ends as before, and attaching it again finds them. §2.6.4
     pub fn take_terminus(&mut self, id: LinkId) -> Option<Terminus> {
         let link = self.links.get_mut(id.0).filter(|link| link.told && !link.abandoned)?;
         let unsettled = link.unsettled();
         // Where the peer has not answered our detach yet, its numbers stay taken until it has.
         link.abandoned = true;
-        if link.state == LinkState::Detached {
-            self.links.remove(id.0);
-        }
+        self.forget_detached(id.0);
         Some(Terminus { unsettled })
     }
 
@@ -270,7 +320,7 @@ impl Connection {
 
     /// A link of this name and direction that is not detached on both sides.
     pub(crate) fn find_link(&self, name: &str, role: Role, which: impl Fn(&Link) -> bool) -> Option<Key> {
-        let mut links = self.links.iter().filter(|(_, link)| link.state != LinkState::Detached && which(link));
-        links.find(|(_, link)| link.name == *name && link.role() == role).map(|(key, _)| key)
+        let mut links = self.links.named(name, role);
+        links.find(|(_, link)| link.state != LinkState::Detached && which(link)).map(|(key, _)| key)
     }
 }

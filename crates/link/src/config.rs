@@ -30,6 +30,9 @@ pub struct Config {
     pub handshake_time_out: Duration,
     /// How long the peer's begin or attach may stay unanswered before it is refused. Default: 30 s.
     pub answer_time_out: Duration,
+    /// How many links the connection may have, begun by either side. Those count too whose end was told and whose
+    /// [terminus](crate::Connection::take_terminus) was not taken. A session in which the peer attaches more is ended. Default: 16,384.
+    pub max_links: usize,
     /// Extensions offered to the peer.
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
@@ -62,6 +65,7 @@ impl Config {
             heartbeat_pace: HeartbeatPace::Peer,
             handshake_time_out: Duration::from_secs(30),
             answer_time_out: Duration::from_secs(30),
+            max_links: 16 * 1024,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
             properties: None,
@@ -87,7 +91,19 @@ pub struct SessionConfig {
     /// The highest handle the peer may use. Default: 255.
     pub handle_max: Handle,
     /// Octets held by the links of the session above which the window is renewed only as they are taken. Default: 8 MiB.
+    ///
+    /// What has come of a delivery that is not whole counts only on a link that is streamed, for elsewhere nobody could take it
+    /// before the rest is here; [`partial_buffer`](Self::partial_buffer) bounds it. So a session never holds more than the two buffers
+    /// and one window of the largest frames: `incoming_window` × [`max_frame_size`](Config::max_frame_size). A link is streamed
+    /// from the first call of [`Receiver::partial`](crate::Receiver::partial) on.
     pub session_buffer: usize,
+    /// Octets of deliveries that are not whole, on links that are not streamed, above which a link that brings more is detached.
+    /// Default: 128 MiB.
+    pub partial_buffer: usize,
+    /// Extensions offered to the peer.
+    pub offered_capabilities: Multiple<Symbol<'static>>,
+    /// Extensions asked of the peer.
+    pub desired_capabilities: Multiple<Symbol<'static>>,
     /// Properties of the session.
     pub properties: Option<Fields<'static>>,
 }
@@ -100,6 +116,9 @@ impl Default for SessionConfig {
             next_outgoing_id: TransferNumber(0),
             handle_max: Handle(255),
             session_buffer: 8 << 20,
+            partial_buffer: 128 << 20,
+            offered_capabilities: Multiple::default(),
+            desired_capabilities: Multiple::default(),
             properties: None,
         }
     }
@@ -129,8 +148,11 @@ pub struct LinkConfig {
     pub credit: CreditMode,
     /// Octets held undelivered above which a receiver grants no more credit. Default: 1 MiB.
     pub link_buffer: usize,
-    /// Unsettled state of an earlier link with the same terminus.
-    pub terminus: Terminus,
+    /// The terminus of an earlier link of this name and direction, which this one resumes. §2.6.3
+    ///
+    /// None for a new link; but where the earlier one was detached on this session without an error, and its terminus has not been
+    /// taken, it is reattached. §2.6.4
+    pub terminus: Option<Terminus>,
     /// Extensions offered to the peer.
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
@@ -152,7 +174,7 @@ impl LinkConfig {
             max_message_size: None,
             credit: CreditMode::default(),
             link_buffer: 1 << 20,
-            terminus: Terminus::default(),
+            terminus: None,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
             properties: None,

@@ -7,11 +7,14 @@ use bytes::Bytes;
 
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 use crate::link::Link;
+use crate::links::Links;
 use crate::output::Output;
 use crate::session::Session;
 use crate::slots::{Key, LinkId, SessionId, Slots};
 use crate::state::{ConnectionState, LinkState, SessionState, Stage};
 use crate::timer::{Timer, Timers};
+use crate::trace::Trace;
+use crate::violation::Violation;
 use crate::{Config, HeartbeatPace, LinkConfig, SessionConfig};
 
 /// One AMQP connection with its sessions and links, as a machine without I/O and without a clock.
@@ -32,7 +35,7 @@ pub struct Connection {
     /// Frames that came before our open was out; nothing may be answered until it is.
     pub(crate) early: Vec<Bytes>,
     pub(crate) sessions: Slots<Session>,
-    pub(crate) links: Slots<Link>,
+    pub(crate) links: Links,
     /// Sessions by our channel.
     pub(crate) channels: Vec<Option<Key>>,
     /// Sessions by the peer's channel.
@@ -43,14 +46,34 @@ pub struct Connection {
     pub(crate) timers_due: bool,
     pub(crate) heartbeat_due: bool,
     /// Begins and attaches of the peer that wait for an answer, oldest first.
-    pub(crate) unanswered: VecDeque<(Instant, Unanswered)>,
+    pub(crate) unanswered: VecDeque<(Instant, Unanswered, usize)>,
+    /// What those take, or more: some may have been answered since.
+    pub(crate) unanswered_octets: usize,
+    /// What is kept in `early` and in those of sessions, or more: some may have been handled since.
+    pub(crate) early_octets: usize,
+    /// Octets of `control` that answer the peer.
+    pub(crate) answers: usize,
     /// Whether `Closed` was told.
     pub(crate) end_told: bool,
     /// The latest instant the engine was told.
     pub(crate) now: Instant,
     /// Whose turn it is to send transfers.
     pub(crate) turn: u32,
+    /// Who is told of frames.
+    pub(crate) trace: Option<Trace>,
 }
+
+/// Octets that begins and attaches of the peer may take while they wait for an answer.
+const MAX_UNANSWERED: usize = 4 << 20;
+
+/// What a begin or attach that waits takes besides the octets of its frame.
+const UNANSWERED_OVERHEAD: usize = 1024;
+
+/// Octets that wait to be sent in answer to the peer above which no more of its frames are handled.
+const MAX_ANSWERS: usize = 1 << 20;
+
+/// Events that wait to be taken above which no more frames of the peer are handled.
+const MAX_EVENTS: usize = 8 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unanswered {
@@ -111,7 +134,7 @@ impl Connection {
             control: Output::new(),
             early: Vec::new(),
             sessions: Slots::default(),
-            links: Slots::default(),
+            links: Links::default(),
             channels: Vec::new(),
             remote_channels: Vec::new(),
             events: VecDeque::new(),
@@ -119,9 +142,13 @@ impl Connection {
             timers_due: false,
             heartbeat_due: false,
             unanswered: VecDeque::new(),
+            unanswered_octets: 0,
+            early_octets: 0,
+            answers: 0,
             end_told: false,
             now,
             turn: 0,
+            trace: None,
         }
     }
 
@@ -167,7 +194,6 @@ impl Connection {
         }
         self.send_open()?;
         self.close(Some(error));
-        self.handle_early();
         Ok(())
     }
 
@@ -179,6 +205,24 @@ impl Connection {
     /// What happened next, if anything did.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Whether [`handle_input`](Self::handle_input) handles frames now.
+    ///
+    /// It does not while more than 1 MiB waits to be [polled](Self::poll_output) in answer to the peer, or more than 8,192 events wait:
+    /// so a peer that asks without end and reads nothing is held back by its own stream. While this is `false`, do not read; once it is
+    /// `true` again, call `handle_input` for what is left in the buffer, whether or not more has come.
+    #[inline]
+    pub fn wants_input(&self) -> bool {
+        self.answers <= MAX_ANSWERS && self.events.len() <= MAX_EVENTS
+    }
+
+    /// Carries out what answers the peer.
+    pub(crate) fn answering<R>(&mut self, answer: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.control.len();
+        let result = answer(self);
+        self.answers = self.answers.saturating_add(self.control.len().saturating_sub(before));
+        result
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called. May change after every other call.
@@ -198,8 +242,8 @@ impl Connection {
         if self.state.sent >= Stage::Close || self.state.is_over() {
             return;
         }
-        if self.state.sent < Stage::Open {
-            // Not even an open was answered: there is nothing to close but the stream.
+        // A close needs an open before it; and to a peer of which there is not even a header, nothing can be said.
+        if self.state.sent < Stage::Open && (self.state.sent < Stage::Header || self.send_open().is_err()) {
             self.finish(ConnectionEnd::Local);
             return;
         }
@@ -207,6 +251,7 @@ impl Connection {
         self.state.discarding = error.is_some();
         self.send_close(error);
         self.end_everything(Ended::Below);
+        self.handle_early();
     }
 
     /// The octets ended.
@@ -231,6 +276,8 @@ impl Connection {
                     }
                     self.finish(ConnectionEnd::HandshakeTimeOut);
                 }
+                // What it says waits to be handled.
+                Timer::PeerSilent if !self.wants_input() => self.restart_silence(),
                 Timer::PeerSilent => {
                     let text = "nothing was received for too long (idle-time-out)";
                     self.fail(ConnectionEnd::IdleTimeOut, Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
@@ -245,13 +292,14 @@ impl Connection {
 
     fn refuse_unanswered(&mut self) {
         let error = || Error::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "nobody answered in time");
-        while let Some((deadline, waiting)) = self.unanswered.front().copied() {
+        while let Some((deadline, waiting, octets)) = self.unanswered.front().copied() {
             let still = self.waits(waiting);
             if still && deadline > self.now {
                 self.timers.set(Timer::Answer, Some(deadline));
                 return;
             }
             self.unanswered.pop_front();
+            self.unanswered_octets = self.unanswered_octets.saturating_sub(octets);
             match waiting {
                 Unanswered::Begin(key) if still => {
                     let _ = self.refuse_begin(SessionId(key), error());
@@ -264,20 +312,29 @@ impl Connection {
         }
     }
 
-    pub(crate) fn await_answer(&mut self, waiting: Unanswered) {
-        if let Some(deadline) = self.now.checked_add(self.config.answer_time_out) {
-            if self.unanswered.is_empty() {
-                self.timers.set(Timer::Answer, Some(deadline));
-            }
-            self.unanswered.push_back((deadline, waiting));
-            // A peer that takes back what it asks for, again and again, leaves nothing behind.
-            let most = self.sessions.len().saturating_add(self.links.len()).saturating_mul(2);
-            if self.unanswered.len() > most.max(64) {
-                let mut unanswered = std::mem::take(&mut self.unanswered);
-                unanswered.retain(|(_, waiting)| self.waits(*waiting));
-                self.unanswered = unanswered;
-            }
+    /// Starts the time that an answer may take. `false` says that too much waits already.
+    pub(crate) fn await_answer(&mut self, waiting: Unanswered, frame: usize) -> bool {
+        let octets = frame.saturating_add(UNANSWERED_OVERHEAD);
+        let Some(deadline) = self.now.checked_add(self.config.answer_time_out) else {
+            return true;
+        };
+        // A peer that takes back what it asks for, again and again, leaves nothing behind.
+        let most = self.sessions.len().saturating_add(self.links.len()).saturating_mul(2).max(64);
+        if self.unanswered.len() >= most || self.unanswered_octets.saturating_add(octets) > MAX_UNANSWERED {
+            let mut unanswered = std::mem::take(&mut self.unanswered);
+            unanswered.retain(|(_, waiting, _)| self.waits(*waiting));
+            self.unanswered_octets = unanswered.iter().fold(0, |sum, (_, _, octets)| sum.saturating_add(*octets));
+            self.unanswered = unanswered;
         }
+        if self.unanswered_octets.saturating_add(octets) > MAX_UNANSWERED {
+            return false;
+        }
+        if self.unanswered.is_empty() {
+            self.timers.set(Timer::Answer, Some(deadline));
+        }
+        self.unanswered_octets = self.unanswered_octets.saturating_add(octets);
+        self.unanswered.push_back((deadline, waiting, octets));
+        true
     }
 
     /// Whether nobody has answered this yet, and somebody still waits.
@@ -343,17 +400,26 @@ impl Connection {
     }
 
     /// The peer began a session of its own.
-    pub(crate) fn incoming_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
+    pub(crate) fn incoming_begin(&mut self, channel: Channel, begin: &Begin<'_>, frame: usize) {
         let mut session = Session::new(SessionConfig::default(), SessionState::BeginReceived);
         session.receive_begin(channel, begin);
         let key = self.sessions.insert(session);
         self.set_remote_channel(channel, Some(key));
+        if !self.await_answer(Unanswered::Begin(key), frame) {
+            // The application never hears of it.
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.abandoned = true;
+            }
+            return self.violation(Violation::UnansweredBegins, Some(key), None);
+        }
         self.events.push_back(Event::Session(SessionId(key), SessionEvent::Incoming));
-        self.await_answer(Unanswered::Begin(key));
     }
 
     /// The peer attached a link of its own.
-    pub(crate) fn incoming_attach(&mut self, session: Key, attach: &Attach<'_>) {
+    pub(crate) fn incoming_attach(&mut self, session: Key, attach: &Attach<'_>, frame: usize) {
+        if self.links.len() >= self.config.max_links {
+            return self.violation(Violation::MaxLinks, Some(session), None);
+        }
         let name = attach.name.clone().into_owned();
         let mut config = match attach.role {
             Role::Sender => LinkConfig::receiver(name, attach.source.clone().into_owned().unwrap_or_default()),
@@ -366,8 +432,14 @@ impl Connection {
         if let Some(session) = self.sessions.get_mut(session) {
             session.set_remote_handle(attach.handle, Some(key));
         }
+        if !self.await_answer(Unanswered::Attach(key), frame) {
+            // The application never hears of it.
+            if let Some(link) = self.links.get_mut(key) {
+                link.abandoned = true;
+            }
+            return self.violation(Violation::UnansweredAttaches, Some(session), Some(key));
+        }
         self.events.push_back(Event::Link(LinkId(key), LinkEvent::Incoming));
-        self.await_answer(Unanswered::Attach(key));
     }
 
     /// Both ends have attached.
@@ -386,8 +458,16 @@ impl Connection {
             link.flow_queued = true;
             session.flows.push_back(key);
         }
+        let resumes = link.resumes;
         let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
         tell(LinkEvent::Attached);
+        if resumes {
+            self.resolve(key);
+        }
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        let mut tell = |event| self.events.push_back(Event::Link(LinkId(key), event));
         if let Some(end) = link.sender().filter(|end| end.credit > 0) {
             tell(LinkEvent::Sendable);
             if end.drain {

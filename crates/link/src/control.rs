@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::session::Session;
 use crate::slots::Key;
 use crate::state::{SessionState, Stage};
+use crate::terminus::unsettled_map;
 use crate::timer::Timer;
 use crate::{CommandError, LinkConfig};
 
@@ -105,10 +106,17 @@ impl Connection {
         let session = self.sessions.get_mut(link.session).ok_or(CommandError::Gone)?;
         let handle = session.free_handle().ok_or(CommandError::NoHandle)?;
         let channel = session.channel.ok_or(CommandError::SessionNotBegun)?;
-        let attach = link.attach(handle, config);
+        let mut attach = link.attach(handle, config);
+        if link.resumes {
+            let size = encode_frame(FrameType::Amqp, channel, &attach, &mut Vec::new()) as usize;
+            let (map, whole) = unsettled_map(link.role(), &link.unsettled(), size, self.peer_max_frame as usize);
+            (attach.unsettled, attach.incomplete_unsettled) = (Some(map), !whole);
+        }
+        let incomplete = attach.incomplete_unsettled;
         self.send(channel, &attach)?;
         if let Some(link) = self.links.get_mut(key) {
             link.handle = Some(handle);
+            link.incomplete |= incomplete;
             if let Some(session) = self.sessions.get_mut(link.session) {
                 session.set_handle(handle, Some(key));
             }

@@ -42,14 +42,14 @@ impl Credit {
         Ok(())
     }
 
-    /// A delivery was taken, settled or aborted; whether that makes room depends on the mode.
+    /// Deliveries were taken or settled. Whether that makes room depends on the mode, and is returned.
     #[inline]
-    pub(crate) fn make_room(&mut self, when: Replenish) {
-        if let CreditMode::Automatic { replenish, .. } = self.mode
-            && replenish == when
-        {
-            self.held = self.held.saturating_sub(1);
+    pub(crate) fn make_room(&mut self, when: Replenish, deliveries: u32) -> bool {
+        let makes = matches!(self.mode, CreditMode::Automatic { replenish, .. } if replenish == when);
+        if makes {
+            self.held = self.held.saturating_sub(deliveries);
         }
+        makes
     }
 
     /// A delivery makes room in every mode.
@@ -92,6 +92,7 @@ impl Credit {
     }
 
     /// The credit to announce now, if it is worth a flow. A link that holds too many octets grants nothing more.
+    #[inline]
     pub(crate) fn due(&self, may_grow: bool) -> Option<u32> {
         if let Some(wanted) = self.wanted {
             return (may_grow || wanted <= self.left).then_some(wanted);
@@ -135,13 +136,13 @@ mod tests {
         }
         assert!(credit.spend().is_err());
         assert_eq!(credit.due(true), None);
-        credit.make_room(Replenish::Settled);
+        credit.make_room(Replenish::Settled, 1);
         assert_eq!(credit.due(true), None, "settling makes no room in this mode");
-        credit.make_room(Replenish::Taken);
+        credit.make_room(Replenish::Taken, 1);
         assert_eq!(credit.due(true), Some(1), "a peer without credit gets what there is");
         assert_eq!(credit.due(false), None);
         credit.announced(1);
-        credit.make_room(Replenish::Taken);
+        credit.make_room(Replenish::Taken, 1);
         assert_eq!(credit.due(true), None, "not worth a flow yet");
     }
 

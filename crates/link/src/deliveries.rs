@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use amqp10_codec::{DeliveryNumber, DeliveryState, DeliveryTag, MessageFormat};
+use amqp10_codec::{DeliveryNumber, DeliveryTag, MessageFormat};
 use bytes::{Bytes, BytesMut};
 
 use crate::LinkId;
+use crate::resume::Resumed;
+use crate::sections::Progress;
 use crate::session::Session;
 use crate::slots::Key;
 
@@ -40,28 +42,38 @@ pub struct Delivery {
 }
 
 /// The octets of a delivery, in the slices in which they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Payload {
     first: Bytes,
-    more: Vec<Bytes>,
+    #[expect(clippy::box_collection, reason = "nearly every delivery comes in one slice, and is moved about")]
+    more: Option<Box<Vec<Bytes>>>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(octets: Bytes) -> Self {
+        Self::new(octets)
+    }
 }
 
 impl Payload {
     pub(crate) fn new(first: Bytes) -> Self {
-        Self { first, more: Vec::new() }
+        Self { first, more: None }
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
         if self.first.is_empty() {
             self.first = octets;
         } else if !octets.is_empty() {
-            self.more.push(octets);
+            self.more.get_or_insert_default().push(octets);
         }
     }
 
     /// How many octets there are.
     pub fn len(&self) -> usize {
-        self.more.iter().fold(self.first.len(), |sum, part| sum.saturating_add(part.len()))
+        match &self.more {
+            None => self.first.len(),
+            Some(more) => more.iter().fold(self.first.len(), |sum, part| sum.saturating_add(part.len())),
+        }
     }
 
     /// Whether there are no octets.
@@ -71,12 +83,12 @@ impl Payload {
 
     /// The slices, in order.
     pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.first).chain(&self.more)
+        std::iter::once(&self.first).chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
     /// The octets in one slice; copies them if they came in several.
     pub fn into_bytes(self) -> Bytes {
-        if self.more.is_empty() {
+        if self.more.is_none() {
             return self.first;
         }
         let mut joined = BytesMut::with_capacity(self.len());
@@ -91,7 +103,6 @@ impl Payload {
 #[derive(Debug)]
 pub struct Partial<'a> {
     pub(crate) incoming: &'a mut Incoming,
-    pub(crate) link: Key,
     /// What the link holds.
     pub(crate) held: &'a mut usize,
     pub(crate) session: Option<&'a mut Session>,
@@ -100,18 +111,21 @@ pub struct Partial<'a> {
 impl Partial<'_> {
     /// Its name.
     pub fn key(&self) -> DeliveryKey {
-        DeliveryKey { link: self.link, delivery: self.incoming.key }
+        self.incoming.head.key
     }
 
     /// Its tag. §2.6.12
     pub fn tag(&self) -> DeliveryTag {
-        self.incoming.tag
+        self.incoming.head.tag
     }
 
     /// Takes what has arrived since the last call; it will not be part of the whole delivery any more.
     pub fn take(&mut self) -> Payload {
         self.incoming.told = false;
-        let payload = std::mem::replace(&mut self.incoming.payload, Payload::new(Bytes::new()));
+        let payload = std::mem::take(&mut self.incoming.payload);
+        let format = self.incoming.head.message_format;
+        let progress = self.incoming.progress.get_or_insert_with(|| Box::new(Progress::new(format)));
+        payload.parts().for_each(|part| progress.advance(part));
         *self.held = self.held.saturating_sub(payload.len());
         if let Some(session) = self.session.as_deref_mut() {
             session.release_octets(payload.len());
@@ -120,14 +134,20 @@ impl Partial<'_> {
     }
 }
 
-/// A delivery whose transfers are still coming in.
+/// What the first transfer of a delivery says.
 #[derive(Debug)]
-pub(crate) struct Incoming {
-    pub(crate) key: Key,
+pub(crate) struct Head {
+    pub(crate) key: DeliveryKey,
     pub(crate) id: DeliveryNumber,
     pub(crate) tag: DeliveryTag,
     pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+}
+
+/// A delivery whose transfers are still coming in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) head: Head,
     pub(crate) payload: Payload,
     /// All octets that came, taken ones included.
     pub(crate) octets: u64,
@@ -137,22 +157,10 @@ pub(crate) struct Incoming {
     pub(crate) started: bool,
     /// Whether `DataReady` was told and nothing taken since.
     pub(crate) told: bool,
-}
-
-/// The unsettled state of a link, which belongs to its terminus and outlives link, session and connection. §2.6.13
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Terminus {
-    /// The deliveries that are unsettled here.
-    pub unsettled: Vec<UnsettledDelivery>,
-}
-
-/// A delivery that is unsettled at one end of a link.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnsettledDelivery {
-    /// Its tag.
-    pub tag: DeliveryTag,
-    /// Its state at this end, if it has one.
-    pub state: Option<DeliveryState<'static>>,
+    /// How far the message had come before what is in `payload`; none if nothing had.
+    pub(crate) progress: Option<Box<Progress>>,
+    /// What is left to do about a delivery of an earlier link that is resumed.
+    pub(crate) resumed: Option<Box<Resumed>>,
 }
 
 /// An unsettled delivery in the book of its session.
@@ -228,6 +236,11 @@ impl Ledger {
         live
     }
 
+    /// The deliveries of a link belong to another one from now on.
+    pub(crate) fn move_link(&mut self, from: Key, to: Key) {
+        self.entries.iter_mut().filter(|entry| entry.link == from).for_each(|entry| entry.link = to);
+    }
+
     /// Forgets the deliveries of a link that is gone.
     pub(crate) fn remove_link(&mut self, link: Key) {
         self.entries.retain(|entry| entry.live && entry.link != link);
@@ -260,6 +273,19 @@ mod tests {
         ledger.remove(DeliveryNumber(u32::MAX - 1));
         ledger.remove(DeliveryNumber(u32::MAX));
         assert_eq!(ledger.entries.len(), 2, "settled entries at the front are gone, dead ones with them");
+    }
+
+    #[test]
+    fn h23_a_ledger_does_not_grow_behind_a_delivery_that_is_never_settled() {
+        let mut ledger = Ledger::default();
+        ledger.push(DeliveryNumber(u32::MAX - 2), LINK, LINK);
+        for n in 1..100_000 {
+            let id = DeliveryNumber(u32::MAX - 2).plus(n);
+            ledger.push(id, LINK, LINK);
+            ledger.remove(id);
+            assert!(ledger.entries.len() < 200, "{} entries for one delivery", ledger.entries.len());
+        }
+        assert_eq!(ids(ledger.range(DeliveryNumber(u32::MAX - 2), DeliveryNumber(100_000))), [u32::MAX - 2]);
     }
 
     #[test]

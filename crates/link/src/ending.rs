@@ -2,6 +2,7 @@
 
 use amqp10_codec::Error;
 
+use crate::SessionConfig;
 use crate::connection::Connection;
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
 use crate::slots::{Key, LinkId, SessionId};
@@ -41,12 +42,18 @@ impl Connection {
                     self.send_detach(link, true, Some(violation.to_error()));
                 }
                 if let Some(link) = self.links.get_mut(link) {
+                    link.destroyed = true;
                     link.state = LinkState::DetachSent;
                 }
                 self.tell_detached(link, true, Ended::Violation(violation));
                 self.forget_flow(session, link);
             }
             (Scope::Session | Scope::Link, Some(session), _) => {
+                let unanswered = self.sessions.get(session).is_some_and(|session| session.channel.is_none());
+                if unanswered && self.answer_begin(session, SessionConfig::default()).is_err() {
+                    // It cannot even be begun, so that it could be ended.
+                    return self.fail(ConnectionEnd::Violation(violation), violation.to_error());
+                }
                 self.flush_session(session);
                 self.end_links(session, &Ended::Below);
                 self.send_end(session, Some(violation.to_error()), SessionState::Discarding);
@@ -80,6 +87,7 @@ impl Connection {
         self.channels.clear();
         self.remote_channels.clear();
         self.unanswered.clear();
+        self.unanswered_octets = 0;
         self.timers.set(Timer::Answer, None);
     }
 
@@ -94,9 +102,8 @@ impl Connection {
 
     /// Ends all links of a session that ends.
     pub(crate) fn end_links(&mut self, session: Key, end: &Ended) {
-        let mine: Vec<Key> =
-            self.links.iter().filter(|(_, link)| link.session == session).map(|(key, _)| key).collect();
-        for key in mine {
+        let mine = self.sessions.get(session).map(crate::session::Session::links);
+        for key in mine.unwrap_or_default() {
             self.detached(key, false, end.clone());
         }
     }
@@ -111,23 +118,36 @@ impl Connection {
         }
     }
 
-    /// Tells once that a link is over, and forgets what it held.
+    /// Tells once that a link is over, and what it held counts no longer.
     pub(crate) fn tell_detached(&mut self, key: Key, closed: bool, end: Ended) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let held = match &mut link.end {
-            crate::link::End::Receiver(receiver) => receiver.clear(),
+        let (held, unfinished) = match &mut link.end {
+            // What has arrived can be taken until the terminus is.
+            crate::link::End::Receiver(receiver) => {
+                (std::mem::take(&mut receiver.held), std::mem::take(&mut receiver.unfinished))
+            }
             crate::link::End::Sender(sender) => {
                 sender.queue.clear();
-                0
+                sender.waiting = 0;
+                (0, 0)
             }
         };
+        // Ledgers are walked only for what is in them.
+        let stood_in_ledger = match &link.end {
+            crate::link::End::Receiver(receiver) => receiver.unsettled.len() > 0,
+            crate::link::End::Sender(sender) => sender.unsettled.len() > 0,
+        };
         let told = std::mem::replace(&mut link.told, true) || link.abandoned;
+        let suspended = link.suspended;
         if let Some(session) = self.sessions.get_mut(link.session) {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
             session.release_octets(held);
-            session.incoming.remove_link(key);
-            session.outgoing.remove_link(key);
+            if stood_in_ledger && !suspended {
+                session.incoming.remove_link(key);
+                session.outgoing.remove_link(key);
+            }
         }
         if !told {
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Detached { closed, end }));
@@ -136,13 +156,15 @@ impl Connection {
 
     /// A link is detached on both sides, or what it stood on is gone: tells so once and frees its handles.
     pub(crate) fn detached(&mut self, key: Key, closed: bool, end: Ended) {
-        let Some(link) = self.links.get(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
         if link.state == LinkState::Detached {
             return;
         }
         let forgotten = link.abandoned;
+        let peaceful = matches!(end, Ended::Local | Ended::Remote(None));
+        link.suspended = peaceful && !closed && !forgotten && !link.destroyed && !link.told;
         self.tell_detached(key, closed, end);
         if let Some(link) = self.links.get_mut(key) {
             link.state = LinkState::Detached;
@@ -155,7 +177,11 @@ impl Connection {
                     session.set_remote_handle(remote, None);
                 }
             }
+            let suspended = link.suspended;
             self.forget_flow(session, key);
+            if !suspended {
+                self.links.forget_name(key);
+            }
         }
         if forgotten {
             self.links.remove(key);

@@ -1,6 +1,6 @@
-use amqp10_codec::{Error, Fields};
+use amqp10_codec::{DeliveryTag, Error, Fields};
 
-use crate::{DeliveryKey, LinkId, SessionId, Violation};
+use crate::{DeliveryKey, LinkId, Outcome, SessionId, Violation};
 
 /// What happened. Events name things; their contents are pulled from the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,16 @@ pub enum LinkEvent {
     DeliveryComplete,
     /// The peer aborted the delivery; what had come of it is gone.
     DeliveryAborted(DeliveryKey),
+    /// The sender resumes a delivery that an earlier link left: it can be settled by this name now. §2.6.13
+    Resumed {
+        /// Its name on this link.
+        key: DeliveryKey,
+        /// Its tag, as in the terminus of the earlier link.
+        tag: DeliveryTag,
+    },
+    /// The sender told the state of a delivery that is unsettled here, or has settled it: by a disposition, with a transfer, or by not
+    /// knowing it any more when the link was resumed. §2.6.12
+    Disposition(Outcome),
     /// There is credit for at least one more delivery, or more than before.
     Sendable,
     /// The peer wants the credit used up: send what there is, then call [`Sender::drained`](crate::Sender::drained). §2.6.7

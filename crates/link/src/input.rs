@@ -11,8 +11,10 @@ use bytes::{Bytes, BytesMut};
 use crate::SessionConfig;
 use crate::connection::Connection;
 use crate::event::{ConnectionEnd, Ended, Event, SessionEvent};
+use crate::reattach::Whose;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
+use crate::terminus::unsettled_of;
 use crate::violation::Violation;
 
 /// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
@@ -22,11 +24,15 @@ const MIN_IDLE_TIME_OUT: u32 = 10;
 const MAX_EARLY_OCTETS: usize = 64 * 1024;
 
 impl Connection {
-    /// Takes every whole frame off the front of `input`; a partial frame stays where it is.
+    /// Takes every whole frame off the front of `input`; a partial frame stays where it is, and so do frames while
+    /// [`wants_input`](Self::wants_input) is `false`.
     ///
     /// All whole frames are frozen once, and payloads are slices of that, so nothing is copied.
     pub fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
         self.set_time(now);
+        if !self.wants_input() {
+            return;
+        }
         if self.state.received == Stage::Nothing && !self.state.is_over() {
             self.handle_header(input);
         }
@@ -49,7 +55,19 @@ impl Connection {
             self.restart_silence();
         }
         if whole > 0 {
-            self.handle_frames(input.split_to(whole).freeze());
+            let frames = input.split_to(whole).freeze();
+            let handled = self.handle_frames(&frames, true);
+            if let Some(trace) = &mut self.trace {
+                trace.received(frames.get(..handled).unwrap_or(&frames));
+            }
+            if let Some(left) = frames.get(handled..).filter(|left| !left.is_empty()) {
+                // Rare, so it may be copied.
+                let behind = std::mem::take(input);
+                input.reserve(left.len().saturating_add(behind.len()));
+                input.extend_from_slice(left);
+                input.extend_from_slice(&behind);
+                return;
+            }
         }
         if self.state.is_over() {
             input.clear();
@@ -61,19 +79,26 @@ impl Connection {
         }
     }
 
-    /// Handles frames that are whole and whose headers are legal.
-    fn handle_frames(&mut self, frames: Bytes) {
+    /// Handles frames that are whole and whose headers are legal, and returns how many octets it has done with.
+    fn handle_frames(&mut self, frames: &Bytes, may_stop: bool) -> usize {
         let mut at = 0_usize;
+        let (answers, queued) = (self.answers, self.control.len());
         while let Ok(Some(frame)) = next_frame(frames.get(at..).unwrap_or(&[]), u32::MAX) {
+            if may_stop && !self.wants_input() {
+                return at;
+            }
             if self.state.waits_for_our_open() {
-                return self.keep_early(frames.get(at..).unwrap_or(&[]));
+                self.keep_early(frames.get(at..).unwrap_or(&[]));
+                break;
             }
-            self.handle_frame(&frames, at, frame);
+            self.handle_frame(frames, at, frame);
             if self.state.is_over() {
-                return;
+                break;
             }
+            self.answers = answers.saturating_add(self.control.len().saturating_sub(queued));
             at = at.saturating_add(frame.header.size as usize);
         }
+        frames.len()
     }
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
@@ -94,12 +119,18 @@ impl Connection {
     }
 
     fn may_keep(&mut self, frames: &[u8]) -> bool {
-        let in_sessions = self.sessions.iter().flat_map(|(_, session)| &session.early);
-        let held = self.early.iter().chain(in_sessions).fold(frames.len(), |sum, kept| sum.saturating_add(kept.len()));
-        if held > MAX_EARLY_OCTETS {
+        self.early_octets = self.early_octets.saturating_add(frames.len());
+        if self.early_octets > MAX_EARLY_OCTETS {
+            // Some may have been handled since it was counted.
+            let in_sessions = self.sessions.iter().flat_map(|(_, session)| &session.early);
+            let kept = self.early.iter().chain(in_sessions);
+            self.early_octets = kept.fold(frames.len(), |sum, kept| sum.saturating_add(kept.len()));
+        }
+        let fits = self.early_octets <= MAX_EARLY_OCTETS;
+        if !fits {
             self.violation(Violation::EarlyFrames, None, None);
         }
-        held <= MAX_EARLY_OCTETS
+        fits
     }
 
     /// Our begin is out: handles what came before.
@@ -107,7 +138,7 @@ impl Connection {
         let early = self.sessions.get_mut(key).map(|session| std::mem::take(&mut session.early));
         for frame in early.unwrap_or_default() {
             if !self.state.is_over() {
-                self.handle_frames(frame);
+                self.handle_frames(&frame, false);
             }
         }
     }
@@ -116,7 +147,7 @@ impl Connection {
     pub(crate) fn handle_early(&mut self) {
         for frames in std::mem::take(&mut self.early) {
             if !self.state.is_over() {
-                self.handle_frames(frames);
+                self.handle_frames(&frames, false);
             }
         }
     }
@@ -195,7 +226,7 @@ impl Connection {
         match performative {
             Performative::Open(open) => self.handle_open(channel, *open),
             Performative::Close(close) => self.handle_close(channel, close.error),
-            Performative::Begin(begin) => self.handle_begin(channel, &begin),
+            Performative::Begin(begin) => self.handle_begin(channel, &begin, whole.len()),
             Performative::Transfer(transfer) => {
                 let start = at.saturating_add(body).saturating_add(reader.offset());
                 let payload = octets.slice(start..end);
@@ -208,7 +239,9 @@ impl Connection {
                 self.in_session(channel, "disposition", whole, |this, key| this.handle_disposition(key, disposition));
             }
             Performative::Attach(attach) => {
-                self.in_session(channel, "attach", whole, |this, key| this.handle_attach(key, &attach));
+                self.in_session(channel, "attach", whole, |this, key| {
+                    this.handle_attach(key, &attach, whole.len());
+                });
             }
             Performative::Detach(detach) => {
                 self.in_session(channel, "detach", whole, |this, key| this.handle_detach(key, detach));
@@ -261,12 +294,12 @@ impl Connection {
         self.finish(end);
     }
 
-    fn handle_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
+    fn handle_begin(&mut self, channel: Channel, begin: &Begin<'_>, frame: usize) {
         if self.by_remote_channel(channel).is_some() {
             return self.violation(Violation::ChannelInUse, None, None);
         }
         let Some(answered) = begin.remote_channel else {
-            return self.incoming_begin(channel, begin);
+            return self.incoming_begin(channel, begin, frame);
         };
         let Some(key) = self.by_channel(answered) else {
             return self.violation(Violation::UnknownRemoteChannel, None, None);
@@ -328,7 +361,7 @@ impl Connection {
         self.remove_session(key);
     }
 
-    fn handle_attach(&mut self, session: Key, attach: &Attach<'_>) {
+    fn handle_attach(&mut self, session: Key, attach: &Attach<'_>, frame: usize) {
         if attach.handle > self.handle_max(session) {
             return self.violation(Violation::HandleMax, None, None);
         }
@@ -339,7 +372,14 @@ impl Connection {
         if attach.role == Role::Sender && attach.initial_delivery_count.is_none() {
             return self.violation(Violation::InitialDeliveryCount, Some(session), None);
         }
+        if attach.unsettled.is_some() && unsettled_of(attach).any(|entry| entry.is_err()) {
+            return self.violation(Violation::UnsettledMap, Some(session), None);
+        }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
+        let errant = self.sessions.get_mut(session).and_then(|session| session.errant.remove(&attach.name, ours));
+        if errant == Some(Whose::Ours) && attach.unsettled.is_none() {
+            return self.violation(Violation::ErrantLink, Some(session), None);
+        }
         let answered = self.find_link(&attach.name, ours, |link| {
             link.session == session && link.remote_handle.is_none() && link.handle.is_some()
         });
@@ -349,7 +389,7 @@ impl Connection {
         if let Some(key) = self.find_link(&attach.name, ours, |link| link.state.is_alive()) {
             self.stolen(key);
         }
-        self.incoming_attach(session, attach);
+        self.incoming_attach(session, attach, frame);
     }
 
     /// The peer attached what is attached already: the older link is closed. §2.6.1
@@ -386,12 +426,24 @@ impl Connection {
         let Some(key) = found else {
             return self.violation(Violation::UnattachedHandle("detach"), Some(session), None);
         };
-        let Some(link) = self.links.get(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
         let error = detach.error.into_owned();
+        if error.is_some()
+            && !detach.closed
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.errant.push(link, Whose::Theirs);
+        }
         if link.state == LinkState::DetachSent {
-            return self.detached(key, detach.closed, Ended::Local);
+            let attach = link.remote_attach.take().filter(|_| detach.closed && !link.destroyed);
+            link.destroyed |= error.is_some();
+            self.detached(key, detach.closed, Ended::Local);
+            if let Some(attach) = attach {
+                self.close_anew(session, &attach);
+            }
+            return;
         }
         if link.state == LinkState::AttachReceived && link.handle.is_none() {
             // Not answered yet: attach, then detach, so that the peer sees both. §2.6.3

@@ -1,19 +1,21 @@
 //! One end of a link. §2.6
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use amqp10_codec::{
     Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
     SenderSettleMode, SequenceNo, Str,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
-use crate::slots::{Key, Slots};
+use crate::resume::Resumes;
+use crate::slots::Key;
 use crate::state::LinkState;
-use crate::tags::Tags;
-use crate::{Delivery, LinkConfig, Outcome, Terminus, UnsettledDelivery};
+use crate::terminus::{Arrived, Doubts, Terminus, UnsettledDelivery};
+use crate::unsettled::{Tagged, Unsettled};
+use crate::{Delivery, LinkConfig, Outcome};
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -24,6 +26,14 @@ pub(crate) struct Link {
     pub(crate) abandoned: bool,
     /// Its end has been told.
     pub(crate) told: bool,
+    /// We end it for good: closed, or with an error. §2.6.5, §2.6.6
+    pub(crate) destroyed: bool,
+    /// Detached at both ends, but not destroyed: its deliveries are settled as before, and it can be reattached. §2.6.4
+    pub(crate) suspended: bool,
+    /// It resumes an earlier link, so its attach has an unsettled map.
+    pub(crate) resumes: bool,
+    /// Our unsettled map was too large for the attach; or the peer's, if we send. §2.7.3
+    pub(crate) incomplete: bool,
     pub(crate) handle: Option<Handle>,
     pub(crate) remote_handle: Option<Handle>,
     pub(crate) remote_attach: Option<Box<Attach<'static>>>,
@@ -51,21 +61,28 @@ pub(crate) struct ReceiverEnd {
     pub(crate) max_message_size: Option<u64>,
     pub(crate) link_buffer: usize,
     pub(crate) incoming: Option<Incoming>,
+    /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
+    pub(crate) joined: BytesMut,
     pub(crate) ready: VecDeque<Delivery>,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
     pub(crate) held: usize,
-    /// How many messages wait at the sender, as it last said.
+    /// Those among them that belong to a delivery in progress, unless the link is streamed.
+    pub(crate) unfinished: usize,
+    /// Deliveries are taken as they arrive.
+    pub(crate) streamed: bool,
+    /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
-    pub(crate) unsettled: Slots<UnsettledIn>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledIn>,
+    /// What an earlier link left of deliveries that were not resumed yet.
+    pub(crate) arrived: HashMap<Key, Arrived>,
 }
 
 /// A delivery that came in and is unsettled.
 #[derive(Debug)]
 pub(crate) struct UnsettledIn {
-    /// None if the session of its id is gone.
+    /// None if it belongs to an earlier link and was not resumed yet.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) tag: DeliveryTag,
     /// The state we told, if it was not settled with it.
@@ -73,6 +90,8 @@ pub(crate) struct UnsettledIn {
     pub(crate) mode: ReceiverSettleMode,
     /// All of it is here; only then can it be settled for good.
     pub(crate) complete: bool,
+    /// The sender has told an outcome of its own. §2.6.12
+    pub(crate) decided: bool,
 }
 
 #[derive(Debug)]
@@ -94,13 +113,14 @@ pub(crate) struct SenderEnd {
     /// Whether the link stands in its session's queue of senders.
     pub(crate) queued: bool,
     /// Every delivery that is not finished with, also those that are sent settled, until they have left.
-    pub(crate) unsettled: Slots<UnsettledOut>,
-    pub(crate) tags: Tags,
+    pub(crate) unsettled: Unsettled<UnsettledOut>,
     pub(crate) next_tag: u64,
-    outcomes: VecDeque<Outcome>,
+    pub(crate) outcomes: VecDeque<Outcome>,
     /// How many outcomes were taken; with this their places in the queue can be told.
-    outcomes_taken: u64,
-    outcomes_told: bool,
+    pub(crate) outcomes_taken: u64,
+    pub(crate) outcomes_told: bool,
+    /// Deliveries of an earlier link.
+    pub(crate) doubts: Doubts,
 }
 
 /// A delivery that went out, or is about to.
@@ -108,14 +128,29 @@ pub(crate) struct SenderEnd {
 pub(crate) struct UnsettledOut {
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) tag: DeliveryTag,
+    pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+    /// It was sent on an earlier link, and has not been resumed or sent again on this one.
+    pub(crate) in_doubt: bool,
     /// The number of its outcome that was told last.
-    told: Option<u64>,
+    pub(crate) told: Option<u64>,
+}
+
+impl Tagged for UnsettledIn {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
+}
+
+impl Tagged for UnsettledOut {
+    fn tag(&self) -> &DeliveryTag {
+        &self.tag
+    }
 }
 
 impl UnsettledOut {
-    pub(crate) fn new(tag: DeliveryTag, settled: bool) -> Self {
-        Self { id: None, tag, settled, told: None }
+    pub(crate) fn new(tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
+        Self { id: None, tag, message_format, settled, in_doubt: false, told: None }
     }
 }
 
@@ -129,26 +164,60 @@ pub(crate) struct Outgoing {
     /// Its id, once the first transfer has left.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) next: Bytes,
-    pub(crate) more: VecDeque<Bytes>,
+    /// What comes behind `next`.
+    #[expect(clippy::box_collection, reason = "nearly every delivery is written at once, and is moved about")]
+    pub(crate) more: Option<Box<VecDeque<Bytes>>>,
     /// All octets written so far, those that left included.
     pub(crate) octets: u64,
     pub(crate) finished: bool,
     pub(crate) aborted: bool,
+    /// What its first transfer says besides, if it resumes a delivery of an earlier link.
+    pub(crate) resumes: Option<Box<Resumes>>,
 }
 
 impl Outgoing {
+    pub(crate) fn new(key: Key, tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
+        Self {
+            key,
+            tag,
+            message_format,
+            settled,
+            id: None,
+            next: Bytes::new(),
+            more: None,
+            octets: 0,
+            finished: false,
+            aborted: false,
+            resumes: None,
+        }
+    }
+
     /// Whether there is something to send now.
     pub(crate) fn is_sendable(&self) -> bool {
         self.finished || self.aborted || !self.next.is_empty()
     }
 
-    /// Takes at most `room` octets from the front.
-    pub(crate) fn take(&mut self, room: usize) -> Bytes {
-        let part = if self.next.len() > room { self.next.split_to(room) } else { std::mem::take(&mut self.next) };
-        if self.next.is_empty() {
-            self.next = self.more.pop_front().unwrap_or_default();
+    /// How many octets wait, counted up to `limit`.
+    #[inline]
+    pub(crate) fn waiting(&self, limit: usize) -> usize {
+        let mut octets = self.next.len();
+        for part in self.more.iter().flat_map(|more| more.iter()) {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(part.len());
         }
-        part
+        octets.min(limit)
+    }
+
+    /// Takes at most `room` octets from the front, all of one part.
+    #[inline]
+    pub(crate) fn take(&mut self, room: usize) -> Bytes {
+        if self.next.len() > room {
+            return self.next.split_to(room);
+        }
+        let next = self.more.as_mut().and_then(|more| more.pop_front()).unwrap_or_default();
+        std::mem::replace(&mut self.next, next)
     }
 
     pub(crate) fn push(&mut self, octets: Bytes) {
@@ -156,7 +225,7 @@ impl Outgoing {
         if self.next.is_empty() {
             self.next = octets;
         } else if !octets.is_empty() {
-            self.more.push_back(octets);
+            self.more.get_or_insert_default().push_back(octets);
         }
     }
 }
@@ -164,7 +233,8 @@ impl Outgoing {
 impl Link {
     /// Our end as configured.
     pub(crate) fn new(session: Key, config: &mut LinkConfig, state: LinkState) -> Self {
-        let terminus = std::mem::take(&mut config.terminus);
+        let resumes = config.terminus.is_some();
+        let terminus = config.terminus.take().unwrap_or_default();
         let end = match config.role {
             Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
@@ -175,6 +245,10 @@ impl Link {
             state,
             abandoned: false,
             told: false,
+            destroyed: false,
+            suspended: false,
+            resumes,
+            incomplete: false,
             handle: None,
             remote_handle: None,
             remote_attach: None,
@@ -204,20 +278,12 @@ impl Link {
 
     /// Our attach.
     pub(crate) fn attach(&self, handle: Handle, config: LinkConfig) -> Attach<'static> {
-        let mut unsettled = amqp10_codec::Map::new();
-        for delivery in &self.unsettled() {
-            let state = delivery.state.as_ref();
-            match state {
-                Some(state) => unsettled.push(&delivery.tag, state),
-                None => unsettled.push(&delivery.tag, &()),
-            }
-        }
         Attach {
             snd_settle_mode: self.snd_settle_mode,
             rcv_settle_mode: self.rcv_settle_mode,
             source: config.source,
             target: config.target,
-            unsettled: (!unsettled.is_empty()).then_some(unsettled),
+            unsettled: self.resumes.then(amqp10_codec::Map::new),
             initial_delivery_count: match &self.end {
                 End::Sender(sender) => Some(sender.delivery_count),
                 End::Receiver(_) => None,
@@ -241,6 +307,7 @@ impl Link {
             }
             End::Sender(sender) => {
                 self.rcv_settle_mode = attach.rcv_settle_mode;
+                self.incomplete |= attach.incomplete_unsettled;
                 sender.max_message_size = attach.max_message_size.filter(|size| *size > 0);
             }
         }
@@ -257,18 +324,19 @@ impl Link {
     /// The unsettled deliveries of this end.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
         match &self.end {
-            End::Receiver(receiver) => receiver
-                .unsettled
-                .iter()
-                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: delivery.state.as_deref().cloned() })
-                .collect(),
-            End::Sender(sender) => sender
-                .unsettled
-                .iter()
-                .filter(|(_, delivery)| !delivery.settled && delivery.id.is_some())
-                .map(|(_, delivery)| UnsettledDelivery { tag: delivery.tag, state: None })
-                .collect(),
+            End::Receiver(receiver) => receiver.unsettled(),
+            End::Sender(sender) => sender.unsettled(),
         }
+    }
+
+    /// Whether either attach had no room for all unsettled deliveries.
+    pub(crate) fn is_unsettled_incomplete(&self) -> bool {
+        self.incomplete || self.remote_attach.as_ref().is_some_and(|attach| attach.incomplete_unsettled)
+    }
+
+    /// Whether deliveries may be settled: frames that name them by delivery-id mean something. §2.6.4
+    pub(crate) fn may_settle(&self) -> bool {
+        self.state.is_attached() || self.suspended
     }
 
     /// What the link's part of a flow says; `None` if there is nothing worth a frame.
@@ -317,23 +385,17 @@ impl ReceiverEnd {
             max_message_size: config.max_message_size.filter(|size| *size > 0),
             link_buffer: config.link_buffer,
             incoming: None,
+            joined: BytesMut::new(),
             ready: VecDeque::new(),
             ready_told: false,
             held: 0,
+            unfinished: 0,
+            streamed: false,
             available: None,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
+            arrived: HashMap::new(),
         };
-        for delivery in terminus.unsettled {
-            let key = end.unsettled.insert(UnsettledIn {
-                id: None,
-                tag: delivery.tag,
-                state: delivery.state.map(Box::new),
-                mode: config.rcv_settle_mode,
-                complete: true,
-            });
-            end.tags.insert(delivery.tag, key);
-        }
+        end.take_terminus(terminus, config.rcv_settle_mode);
         end
     }
 
@@ -343,19 +405,9 @@ impl ReceiverEnd {
         self.credit.due(self.held < self.link_buffer).is_some()
     }
 
-    /// Forgets a settled delivery and returns the id it had.
-    #[inline]
-    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledIn> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
-        Some(delivery)
-    }
-
-    /// Throws away everything that nobody can take any more, and returns how many octets that were.
-    pub(crate) fn clear(&mut self) -> usize {
-        self.incoming = None;
-        self.ready.clear();
-        std::mem::take(&mut self.held)
+    /// What came of the delivery in progress in small pieces since the last large one.
+    pub(crate) fn take_joined(&mut self) -> Bytes {
+        std::mem::take(&mut self.joined).freeze()
     }
 }
 
@@ -372,17 +424,14 @@ impl SenderEnd {
             queue: VecDeque::new(),
             waiting: 0,
             queued: false,
-            unsettled: Slots::default(),
-            tags: Tags::default(),
+            unsettled: Unsettled::default(),
             next_tag: 0,
             outcomes: VecDeque::new(),
             outcomes_taken: 0,
             outcomes_told: false,
+            doubts: Doubts::new(),
         };
-        for delivery in terminus.unsettled {
-            let key = end.unsettled.insert(UnsettledOut::new(delivery.tag, false));
-            end.tags.insert(delivery.tag, key);
-        }
+        end.take_terminus(terminus);
         end
     }
 
@@ -399,10 +448,12 @@ impl SenderEnd {
     }
 
     /// Forgets a delivery that is settled, or has left settled.
+    #[inline(always)]
     pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
-        let delivery = self.unsettled.remove(key)?;
-        self.tags.remove(&delivery.tag);
-        Some(delivery)
+        if !self.doubts.is_empty() {
+            self.doubts.remove(&key);
+        }
+        self.unsettled.remove(key)
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
@@ -440,7 +491,7 @@ impl SenderEnd {
             let octets = number.to_be_bytes();
             let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
             let tag = DeliveryTag::new(octets.get(zeros..).unwrap_or(&octets)).unwrap_or_else(|_| number.into());
-            if !self.tags.contains_key(&tag) {
+            if !self.unsettled.has(&tag) {
                 return tag;
             }
         }

@@ -60,6 +60,24 @@ impl Output {
         filled
     }
 
+    /// What stands behind the first `skip` octets, in pieces that are not split where one piece was appended.
+    pub(crate) fn pieces_from(&self, mut skip: usize) -> impl Iterator<Item = &[u8]> {
+        let mut small = self.small.get(self.gone..).unwrap_or(&[]);
+        self.segments.iter().filter_map(move |segment| {
+            let octets = match segment {
+                Segment::Small(len) => {
+                    let (octets, rest) = small.split_at_checked(*len).unwrap_or((small, &[]));
+                    small = rest;
+                    octets
+                }
+                Segment::Payload(payload) => payload,
+            };
+            let skipped = skip.min(octets.len());
+            skip = skip.saturating_sub(skipped);
+            octets.get(skipped..)
+        })
+    }
+
     /// Forgets the first `n` octets: they have been sent.
     pub fn advance(&mut self, mut n: usize) {
         n = n.min(self.len);

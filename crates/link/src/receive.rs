@@ -1,21 +1,23 @@
 //! Flows, dispositions and transfers that come in.
 
-use std::collections::hash_map::Entry;
-
-use amqp10_codec::{Disposition, Flow, IntoOwned, Role, SenderSettleMode, Transfer};
+use amqp10_codec::{DeliveryState, Disposition, Flow, IntoOwned, ReceiverSettleMode, Role, SenderSettleMode, Transfer};
 use bytes::Bytes;
 
 use crate::connection::Connection;
-use crate::deliveries::{Delivery, DeliveryKey, Incoming, Payload};
+use crate::deliveries::{Delivery, DeliveryKey, Head, Incoming, Payload};
 use crate::event::{Event, LinkEvent};
-use crate::link::UnsettledIn;
+use crate::link::{ReceiverEnd, UnsettledIn};
+use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::violation::Violation;
-use crate::{Outcome, Replenish};
+use crate::{Outcome, Replenish, resume};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
+
+/// Pieces of a delivery that have fewer octets than this are copied together.
+const SMALL_PIECE: usize = 16 * 1024;
 
 impl Connection {
     pub(crate) fn handle_flow(&mut self, key: Key, flow: Flow<'_>) {
@@ -119,29 +121,41 @@ impl Connection {
                     if disposition.settled {
                         end.forget(entry.delivery);
                         session.outgoing.remove(entry.id);
+                    } else if let Some(outcome) = state.as_ref().filter(|state| state.is_outcome()) {
+                        end.remember(entry.delivery, outcome);
                     }
                 }
             }
             // The peer speaks of what it has sent to us.
-            Role::Sender if disposition.settled => {
+            Role::Sender if disposition.settled || state.as_ref().is_some_and(DeliveryState::is_outcome) => {
                 for entry in session.incoming.range(first, last) {
                     let Some(link) = self.links.get_mut(entry.link) else {
                         continue;
                     };
                     let Some(end) = link.receiver() else { continue };
-                    let Some(unsettled) = end.unsettled.get(entry.delivery) else {
+                    let Some(unsettled) = end.unsettled.get_mut(entry.delivery) else {
                         continue;
                     };
+                    if std::mem::replace(&mut unsettled.decided, true) && !disposition.settled {
+                        // An outcome does not change, and is told once. §3.4
+                        continue;
+                    }
+                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
+                    let outcome = Outcome { key, state: state.clone(), settled: disposition.settled };
+                    self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Disposition(outcome)));
+                    if !disposition.settled {
+                        continue;
+                    }
                     if !unsettled.complete {
                         // It is settled, but the rest of it still comes.
                         if let Some(incoming) = &mut end.incoming {
-                            incoming.settled = true;
+                            incoming.head.settled = true;
                         }
                         continue;
                     }
-                    end.forget(entry.delivery);
+                    end.unsettled.remove(entry.delivery);
                     session.incoming.remove(entry.id);
-                    end.credit.make_room(Replenish::Settled);
+                    end.credit.make_room(Replenish::Settled, 1);
                     if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
                         session.flows.push_back(entry.link);
                     }
@@ -172,130 +186,230 @@ impl Connection {
             // It may have crossed our detach.
             _ => return,
         }
-        let snd_settle_mode = link.snd_settle_mode;
-        let rcv_settle_mode = transfer.rcv_settle_mode.unwrap_or(link.rcv_settle_mode);
+        let mut modes = (link.snd_settle_mode, link.rcv_settle_mode);
+        if let Some(mode) = transfer.rcv_settle_mode.filter(|_| transfer.settled != Some(true)) {
+            if (modes.1, mode) == (ReceiverSettleMode::First, ReceiverSettleMode::Second) {
+                return self.violation(Violation::SettlesSecond, Some(session_key), Some(key));
+            }
+            modes.1 = mode;
+        }
+        let incomplete = link.incomplete;
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        // Taken out while it is worked on, so that a delivery of one transfer is never put in.
-        let check = || -> Result<Incoming, Violation> {
-            let mut incoming = match end.incoming.take() {
-                Some(incoming) => {
-                    if transfer.delivery_id.is_some_and(|id| id != incoming.id) {
-                        return Err(Violation::ChangedInDelivery("delivery-id"));
-                    }
-                    if transfer.delivery_tag.is_some_and(|tag| tag != incoming.tag) {
-                        return Err(Violation::ChangedInDelivery("delivery-tag"));
-                    }
-                    if transfer.message_format.is_some_and(|format| format != incoming.message_format) {
-                        return Err(Violation::ChangedInDelivery("message-format"));
-                    }
-                    incoming
-                }
-                None => {
-                    let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
-                    let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
-                    if session.next_incoming_delivery.is_some_and(|next| id.precedes(next))
-                        || !session.incoming.admits(id)
-                    {
-                        return Err(Violation::DeliveryId);
-                    }
-                    let Entry::Vacant(place_of_tag) = end.tags.entry(tag) else {
-                        return Err(Violation::DuplicateTag);
-                    };
-                    end.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
-                    end.delivery_count = end.delivery_count.next();
-                    session.next_incoming_delivery = Some(id.next());
-                    let delivery = end.unsettled.insert(UnsettledIn {
-                        id: Some(id),
-                        tag,
-                        state: None,
-                        mode: rcv_settle_mode,
-                        complete: false,
-                    });
-                    place_of_tag.insert(delivery);
-                    session.incoming.push(id, key, delivery);
-                    Incoming {
-                        key: delivery,
-                        id,
-                        tag,
-                        message_format: transfer.message_format.unwrap_or_default(),
-                        settled: snd_settle_mode == SenderSettleMode::Settled,
-                        payload: Payload::new(Bytes::new()),
-                        octets: 0,
-                        empty_transfers: 0,
-                        started: false,
-                        told: false,
-                    }
-                }
-            };
-            incoming.settled |= transfer.settled == Some(true);
-            if transfer.aborted {
-                return Ok(incoming);
+        let ordinary =
+            !(transfer.more || transfer.aborted || transfer.resume || incomplete) && transfer.state.is_none();
+        if ordinary && end.incoming.is_none() {
+            // The ordinary delivery: all of it in one transfer.
+            if let Err(violation) = end.whole(session, key, modes, transfer, payload) {
+                return self.violation(violation, Some(session_key), Some(key));
             }
-            if payload.is_empty() && transfer.more {
-                incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
-                if incoming.empty_transfers > MAX_EMPTY_TRANSFERS {
-                    return Err(Violation::EmptyTransfers);
-                }
-            }
-            incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
-            if end.max_message_size.is_some_and(|limit| incoming.octets > limit) {
-                return Err(Violation::MessageSizeExceeded);
-            }
-            end.held = end.held.saturating_add(payload.len());
-            session.held = session.held.saturating_add(payload.len());
-            incoming.payload.push(payload);
-            if transfer.more && !incoming.told {
-                let delivery = DeliveryKey { link: key, delivery: incoming.key };
-                let id = LinkId(key);
-                if !std::mem::replace(&mut incoming.started, true) {
-                    self.events.push_back(Event::Link(id, LinkEvent::DeliveryStarted(delivery)));
-                }
-                self.events.push_back(Event::Link(id, LinkEvent::DataReady(delivery)));
-                incoming.told = true;
-            }
-            Ok(incoming)
-        };
-        let incoming = match check() {
-            Ok(incoming) => incoming,
-            Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
-        };
-        if transfer.more && !transfer.aborted {
-            end.incoming = Some(incoming);
-            return;
-        }
-        if transfer.aborted || incoming.settled {
-            end.forget(incoming.key);
-            session.incoming.remove(incoming.id);
-        } else if let Some(unsettled) = end.unsettled.get_mut(incoming.key) {
-            unsettled.complete = true;
-        }
-        let delivery = DeliveryKey { link: key, delivery: incoming.key };
-        if transfer.aborted {
-            let octets = incoming.payload.len();
-            end.held = end.held.saturating_sub(octets);
-            session.release_octets(octets);
-            end.credit.make_room_now();
-            self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryAborted(delivery)));
-        } else {
-            end.ready.push_back(Delivery {
-                key: delivery,
-                tag: incoming.tag,
-                message_format: incoming.message_format,
-                settled: incoming.settled,
-                payload: incoming.payload,
-            });
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
+        } else if incomplete && end.incoming.is_none() && !transfer.resume {
+            return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
+        } else {
+            match end.part(session, key, modes, transfer, payload) {
+                Ok(events) => {
+                    self.events.extend(events.into_iter().flatten().map(|event| Event::Link(LinkId(key), event)))
+                }
+                Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
+            }
         }
-        if end.credit.finish_drain() {
+        if end.incoming.is_none() && end.credit.finish_drain() {
             // The sender need not say so if it has used up everything by sending. §2.6.7
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }
-        if end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
+        // A delivery takes as much from the credit as from the room, so that a flow is worth sending only when nothing is left.
+        if (transfer.aborted || end.credit.left() == 0)
+            && end.wants_flow()
+            && !std::mem::replace(&mut link.flow_queued, true)
+        {
             session.flows.push_back(key);
         }
+    }
+}
+
+/// How the sender and the receiver of a delivery settle it.
+type Modes = (SenderSettleMode, ReceiverSettleMode);
+
+impl ReceiverEnd {
+    /// A delivery begins: it takes its place among the unsettled ones.
+    #[inline(always)]
+    fn begin(
+        &mut self,
+        session: &mut Session,
+        link: Key,
+        modes: Modes,
+        transfer: &Transfer<'_>,
+    ) -> Result<Head, Violation> {
+        let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
+        let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
+        if session.next_incoming_delivery.is_some_and(|next| id.precedes(next)) || !session.incoming.admits(id) {
+            return Err(Violation::DeliveryId);
+        }
+        self.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
+        self.delivery_count = self.delivery_count.next();
+        self.available = self.available.map(|waiting| waiting.saturating_sub(1));
+        session.next_incoming_delivery = Some(id.next());
+        let complete = !transfer.more;
+        let unsettled = UnsettledIn { id: Some(id), tag, state: None, mode: modes.1, complete, decided: false };
+        let delivery = self.unsettled.insert(unsettled).ok_or(Violation::DuplicateTag)?;
+        session.incoming.push(id, link, delivery);
+        Ok(Head {
+            key: DeliveryKey { link, delivery },
+            id,
+            tag,
+            message_format: transfer.message_format.unwrap_or_default(),
+            settled: modes.0 == SenderSettleMode::Settled || transfer.settled == Some(true),
+        })
+    }
+
+    /// So many octets of a delivery, of which `all` have come by now, are held from now on.
+    #[inline(always)]
+    fn hold(&mut self, session: &mut Session, octets: usize, all: u64) -> Result<(), Violation> {
+        if self.max_message_size.is_some_and(|limit| all > limit) {
+            return Err(Violation::MessageSizeExceeded);
+        }
+        self.held = self.held.saturating_add(octets);
+        session.held = session.held.saturating_add(octets);
+        Ok(())
+    }
+
+    /// A delivery is here and can be taken.
+    #[inline(always)]
+    fn complete(&mut self, session: &mut Session, head: Head, payload: Payload) {
+        if head.settled {
+            self.unsettled.remove(head.key.delivery);
+            session.incoming.remove(head.id);
+        }
+        let Head { key, tag, message_format, settled, .. } = head;
+        self.ready.push_back(Delivery { key, tag, message_format, settled, payload });
+    }
+
+    /// A delivery in one transfer.
+    #[inline(always)]
+    fn whole(
+        &mut self,
+        session: &mut Session,
+        link: Key,
+        modes: Modes,
+        transfer: &Transfer<'_>,
+        payload: Bytes,
+    ) -> Result<(), Violation> {
+        let head = self.begin(session, link, modes, transfer)?;
+        self.hold(session, payload.len(), payload.len() as u64)?;
+        self.complete(session, head, Payload::new(payload));
+        Ok(())
+    }
+
+    /// One of several transfers of a delivery, or of one that is aborted; and what there is to tell.
+    fn part(
+        &mut self,
+        session: &mut Session,
+        link: Key,
+        modes: Modes,
+        transfer: &Transfer<'_>,
+        payload: Bytes,
+    ) -> Result<[Option<LinkEvent>; 3], Violation> {
+        let (mut incoming, resumed) = match self.incoming.take() {
+            Some(incoming) => (incoming.goes_on(transfer)?, None),
+            None if transfer.resume => resume::begin(session, link, self, transfer, modes.1)?,
+            None => (Incoming::new(self.begin(session, link, modes, transfer)?), None),
+        };
+        let key = incoming.head.key;
+        if transfer.aborted {
+            let known = self.unsettled.remove(key.delivery).is_some();
+            session.incoming.remove(incoming.head.id);
+            session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
+            let octets = incoming.payload.len().saturating_add(self.take_joined().len());
+            self.held = self.held.saturating_sub(octets);
+            session.release_octets(octets);
+            self.credit.make_room_now();
+            return Ok([resumed, known.then_some(LinkEvent::DeliveryAborted(key)), None]);
+        }
+        if payload.is_empty() && transfer.more {
+            incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
+            if incoming.empty_transfers > MAX_EMPTY_TRANSFERS {
+                return Err(Violation::EmptyTransfers);
+            }
+        }
+        let state = incoming.resumed.is_none().then(|| transfer.state.clone()).flatten().map(IntoOwned::into_owned);
+        let mut said = state
+            .map(|state| LinkEvent::Disposition(Outcome { key, state: Some(state), settled: incoming.head.settled }));
+        let payload = match &mut incoming.resumed {
+            None => payload,
+            Some(resumed) => resumed.trim(payload),
+        };
+        incoming.octets = incoming.octets.saturating_add(payload.len() as u64);
+        self.hold(session, payload.len(), incoming.octets)?;
+        if transfer.more && !self.streamed {
+            self.unfinished = self.unfinished.saturating_add(payload.len());
+            session.unfinished = session.unfinished.saturating_add(payload.len());
+            if session.unfinished > session.config.partial_buffer {
+                return Err(Violation::PartialBuffer);
+            }
+        }
+        if payload.len() < SMALL_PIECE {
+            self.joined.extend_from_slice(&payload);
+        } else {
+            incoming.payload.push(self.take_joined());
+            incoming.payload.push(payload);
+        }
+        let events = if transfer.more {
+            let started = !std::mem::replace(&mut incoming.started, true);
+            let ready = !std::mem::replace(&mut incoming.told, true);
+            self.incoming = Some(incoming);
+            let started = started.then_some(LinkEvent::DeliveryStarted(key));
+            [resumed.or(said), started, ready.then_some(LinkEvent::DataReady(key))]
+        } else {
+            incoming.payload.push(self.take_joined());
+            session.unfinished = session.unfinished.saturating_sub(std::mem::take(&mut self.unfinished));
+            if let Some(unsettled) = self.unsettled.get_mut(key.delivery) {
+                unsettled.complete = true;
+            }
+            if let Some(again) = incoming.resumed {
+                let (brings_something, told) = resume::finish(session, self, &incoming.head, *again);
+                if !brings_something {
+                    return Ok([resumed, told, None]);
+                }
+                said = told;
+            }
+            self.complete(session, incoming.head, incoming.payload);
+            let told = std::mem::replace(&mut self.ready_told, true);
+            [resumed, said, (!told).then_some(LinkEvent::DeliveryComplete)]
+        };
+        Ok(events)
+    }
+}
+
+impl Incoming {
+    fn new(head: Head) -> Self {
+        Self {
+            head,
+            payload: Payload::default(),
+            octets: 0,
+            empty_transfers: 0,
+            started: false,
+            told: false,
+            progress: None,
+            resumed: None,
+        }
+    }
+
+    /// The next transfer of this delivery has come. §2.7.5
+    fn goes_on(mut self, transfer: &Transfer<'_>) -> Result<Self, Violation> {
+        if transfer.delivery_id.is_some_and(|id| id != self.head.id) {
+            return Err(Violation::ChangedInDelivery("delivery-id"));
+        }
+        if transfer.delivery_tag.is_some_and(|tag| tag != self.head.tag) {
+            return Err(Violation::ChangedInDelivery("delivery-tag"));
+        }
+        if transfer.message_format.is_some_and(|format| format != self.head.message_format) {
+            return Err(Violation::ChangedInDelivery("message-format"));
+        }
+        self.head.settled |= transfer.settled == Some(true);
+        Ok(self)
     }
 }

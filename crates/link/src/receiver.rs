@@ -1,6 +1,6 @@
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, Fields, ReceiverSettleMode, Role};
+use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, ReceiverSettleMode, Role};
 
 use crate::deliveries::Partial;
 use crate::link::{Link, ReceiverEnd};
@@ -25,6 +25,9 @@ pub enum SettleError {
     Unknown,
     /// The link or its session is gone; its unsettled state can be taken to a new link.
     Detached,
+    /// It belongs to an earlier link, and the sender has not resumed it yet: [`LinkEvent::Resumed`](crate::LinkEvent::Resumed) tells when
+    /// it has.
+    NotResumed,
     /// Not all of it has arrived: only a state without settlement can be told.
     Incomplete,
 }
@@ -34,6 +37,7 @@ impl fmt::Display for SettleError {
         f.write_str(match self {
             Self::Unknown => "the delivery is settled already or does not belong to this link",
             Self::Detached => "the link of the delivery is detached",
+            Self::NotResumed => "the delivery was not resumed by its sender yet",
             Self::Incomplete => "the delivery has not arrived completely",
         })
     }
@@ -53,6 +57,7 @@ impl Receiver<'_> {
 
     /// Takes the next whole delivery; room for another is made if credit is replenished as deliveries are taken, or if it came
     /// settled.
+    #[inline]
     pub fn next_delivery(&mut self) -> Option<Delivery> {
         let delivery = self.hand_over()?;
         self.taken(1, delivery.payload.len());
@@ -78,14 +83,15 @@ impl Receiver<'_> {
             return;
         };
         let octets = octets.min(end.held);
+        let was_full = end.held >= end.link_buffer;
         end.held = end.held.saturating_sub(octets);
-        for _ in 0..deliveries {
-            end.credit.make_room(Replenish::Taken);
-        }
+        let room = end.credit.make_room(Replenish::Taken, deliveries);
         if let Some(session) = self.session.as_deref_mut() {
             session.release_octets(octets);
         }
-        self.touch();
+        if room || was_full {
+            self.touch();
+        }
     }
 
     /// A pre-settled delivery that was taken also counts as settled.
@@ -93,18 +99,26 @@ impl Receiver<'_> {
         let Some(end) = self.link.receiver() else {
             return;
         };
-        for _ in 0..deliveries {
-            end.credit.make_room(Replenish::Settled);
+        if end.credit.make_room(Replenish::Settled, deliveries) {
+            self.touch();
         }
-        self.touch();
     }
 
     /// The delivery that is still arriving.
+    ///
+    /// From the first call on the link counts as streamed, also if nothing is arriving: what comes is expected to be taken as it comes,
+    /// and the peer is held back while it is not. See [`SessionConfig::session_buffer`](crate::SessionConfig::session_buffer).
     pub fn partial(&mut self) -> Option<Partial<'_>> {
-        let key = self.key;
         let end = self.link.receiver()?;
+        end.streamed = true;
+        let unfinished = std::mem::take(&mut end.unfinished);
+        if let Some(session) = self.session.as_deref_mut() {
+            session.unfinished = session.unfinished.saturating_sub(unfinished);
+        }
+        let joined = end.take_joined();
         let incoming = end.incoming.as_mut()?;
-        Some(Partial { incoming, link: key, held: &mut end.held, session: self.session.as_deref_mut() })
+        incoming.payload.push(joined);
+        Some(Partial { incoming, held: &mut end.held, session: self.session.as_deref_mut() })
     }
 
     /// Grants exactly `credit` more deliveries, counted from those that have arrived; automatic credit stops. §2.6.7
@@ -147,7 +161,7 @@ impl Receiver<'_> {
         self.end().map_or(0, |end| end.credit.left())
     }
 
-    /// How many messages wait at the peer, as it last said. §2.6.7
+    /// How many messages wait at the peer: what it last said, less what has come since. §2.6.7
     pub fn available(&mut self) -> Option<u32> {
         self.end().and_then(|end| end.available)
     }
@@ -173,15 +187,17 @@ impl Receiver<'_> {
         if key.link != self.key {
             return Err(SettleError::Unknown);
         }
-        let attached = self.link.state.is_attached();
+        let may_settle = self.link.may_settle();
         let Some(end) = self.link.receiver() else {
             return Err(SettleError::Unknown);
         };
         let Some(delivery) = end.unsettled.get_mut(key.delivery) else {
             return Err(SettleError::Unknown);
         };
-        let (Some(id), Some(session), true) = (delivery.id, self.session.as_deref_mut(), attached) else {
-            return Err(SettleError::Detached);
+        let (id, session) = match (delivery.id, self.session.as_deref_mut()) {
+            (Some(id), Some(session)) if may_settle => (id, session),
+            (None, Some(_)) if may_settle => return Err(SettleError::NotResumed),
+            _ => return Err(SettleError::Detached),
         };
         if settled && !delivery.complete {
             return Err(SettleError::Incomplete);
@@ -189,15 +205,29 @@ impl Receiver<'_> {
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
         if settles_now {
             session.settle(Role::Receiver, id, true, Some(state));
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             session.incoming.remove(id);
-            end.credit.make_room(Replenish::Settled);
-            self.touch();
+            if end.credit.make_room(Replenish::Settled, 1) {
+                self.touch();
+            }
         } else {
             session.settle(Role::Receiver, id, false, Some(state.clone()));
             delivery.state = Some(Box::new(state));
         }
         Ok(())
+    }
+
+    /// The unsettled delivery that has this tag.
+    pub fn by_tag(&mut self, tag: &DeliveryTag) -> Option<DeliveryKey> {
+        let link = self.key;
+        let delivery = self.end()?.unsettled.by_tag(tag)?;
+        Some(DeliveryKey { link, delivery })
+    }
+
+    /// Whether either end could not tell all of its unsettled deliveries. The link is to be detached and resumed again once the sender
+    /// has done what it can. §2.7.3
+    pub fn is_unsettled_incomplete(&self) -> bool {
+        self.link.is_unsettled_incomplete()
     }
 
     /// The deliveries that are unsettled here.

@@ -3,17 +3,17 @@
 use std::time::Instant;
 
 use amqp10_codec::{
-    Channel, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, Transfer, begin_frame,
-    encode_frame, finish_frame,
+    Channel, DeliveryState, DeliveryTag, Encode, FRAME_HEADER_SIZE, FrameType, Handle, MessageFormat, SenderSettleMode,
+    Transfer, begin_frame, encode_frame, finish_frame,
 };
-use bytes::Bytes;
 
 use crate::Outcome;
 use crate::connection::Connection;
 use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
-use crate::link::{End, Link, SenderEnd};
+use crate::link::Link;
 use crate::output::Output;
+use crate::resume::Resumes;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 
@@ -31,6 +31,7 @@ impl Connection {
         self.set_time(now);
         let before = out.len();
         out.append(&mut self.control);
+        self.answers = 0;
         if self.state.may_send() {
             for key in self.sessions.keys() {
                 self.send_session_frames(key, out);
@@ -41,6 +42,9 @@ impl Connection {
             while out.len() < max && self.send_next_transfer(out) {}
         }
         let appended = out.len() > before;
+        if let Some(trace) = &mut self.trace {
+            trace.sent(out.pieces_from(before));
+        }
         if appended {
             self.restart_heartbeat(now);
         }
@@ -75,7 +79,7 @@ impl Connection {
                 session.flow_due = due;
             }
         }
-        if session.flow_due {
+        if session.wants_flow() {
             let flow = session.flow();
             out.small(|octets| encode_frame(FrameType::Amqp, channel, &flow, octets));
         }
@@ -116,34 +120,35 @@ impl Connection {
                 continue;
             };
             let sent = send_transfer(session, key, link, channel, limit, out);
-            let drained = sent.frame && link.sender().is_some_and(SenderEnd::finish_drain);
+            let Some(sender) = link.sender() else {
+                continue;
+            };
+            // A link that is stopped by credit or by unfinished writing gets its turn back when that changes.
+            let more =
+                sender.queue.front().is_some_and(|next| next.is_sendable() && (next.id.is_some() || sender.credit > 0));
+            sender.queued = more;
+            if more {
+                session.senders.push_back(key);
+            }
+            let frame = !matches!(sent, Sent::Nothing);
+            if let Sent::Settled(delivery, state) = sent {
+                let outcome = Outcome { key: DeliveryKey { link: key, delivery }, state, settled: true };
+                if sender.tell(outcome) {
+                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
+                }
+            }
+            let drained = frame && sender.finish_drain();
             if drained {
                 link.flow_due = true;
                 if !std::mem::replace(&mut link.flow_queued, true) {
                     session.flows.push_back(key);
                 }
             }
-            if let End::Sender(sender) = &mut link.end {
-                // A link that is stopped by credit or by unfinished writing gets its turn back when that changes.
-                let more = sender
-                    .queue
-                    .front()
-                    .is_some_and(|next| next.is_sendable() && (next.id.is_some() || sender.credit > 0));
-                sender.queued = more;
-                if more {
-                    session.senders.push_back(key);
-                }
-                if let Some(outcome) = sent.settled
-                    && sender.tell(outcome)
-                {
-                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
-                }
-            }
             if drained {
                 self.send_session_frames(session_key, out);
                 return true;
             }
-            if sent.frame {
+            if frame {
                 return true;
             }
         }
@@ -182,12 +187,13 @@ fn begin_and_finish_empty_frame(out: &mut Vec<u8>) {
 }
 
 /// What became of a link's turn.
-#[derive(Default)]
-struct Sent {
-    /// A frame was appended.
-    frame: bool,
-    /// A delivery left that was settled when it left.
-    settled: Option<Outcome>,
+pub(crate) enum Sent {
+    /// It had nothing to send, or might not.
+    Nothing,
+    /// A frame.
+    Frame,
+    /// The last frame of a delivery that was settled when it left.
+    Settled(Key, Option<DeliveryState<'static>>),
 }
 
 /// Appends the next transfer of a link, if it has one that may be sent.
@@ -200,20 +206,21 @@ fn send_transfer(
     out: &mut Output,
 ) -> Sent {
     let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
-        return Sent::default();
+        return Sent::Nothing;
     };
+    let never_settled = link.snd_settle_mode == SenderSettleMode::Unsettled;
     let Some(end) = link.sender() else {
-        return Sent::default();
+        return Sent::Nothing;
     };
     let Some(delivery) = end.queue.front_mut().filter(|delivery| delivery.is_sendable()) else {
-        return Sent::default();
+        return Sent::Nothing;
     };
     let first = delivery.id.is_none();
     let id = match delivery.id {
         Some(id) => id,
         None => {
             let Some(credit) = end.credit.checked_sub(1) else {
-                return Sent::default();
+                return Sent::Nothing;
             };
             end.credit = credit;
             end.waiting = end.waiting.saturating_sub(1);
@@ -221,68 +228,73 @@ fn send_transfer(
             let id = session.next_delivery_id;
             session.next_delivery_id = id.next();
             delivery.id = Some(id);
+            if let Some(resumes) = &delivery.resumes {
+                delivery.settled = resumes.settles && !never_settled;
+            }
             if !delivery.settled {
                 session.outgoing.push(id, key, delivery.key);
             }
             if let Some(unsettled) = end.unsettled.get_mut(delivery.key) {
-                unsettled.id = Some(id);
+                (unsettled.id, unsettled.in_doubt) = (Some(id), false);
             }
             id
         }
     };
-    let mut room = limit.saturating_sub(TRANSFER_OVERHEAD);
-    let mut parts: [Bytes; 4] = Default::default();
-    let mut octets = 0_usize;
-    if !delivery.aborted {
-        for part in &mut parts {
-            *part = delivery.take(room);
-            octets = octets.saturating_add(part.len());
-            room = room.saturating_sub(part.len());
-        }
-    }
-    let last = delivery.aborted || (delivery.finished && delivery.next.is_empty());
+    let room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    let waiting = if delivery.aborted { 0 } else { delivery.waiting(room.saturating_add(1)) };
+    let mut octets = waiting.min(room);
+    let last = delivery.aborted || (delivery.finished && waiting <= room);
     let head = Head {
         handle,
         first: first.then_some((id, delivery.tag, delivery.message_format)),
         settled: delivery.settled,
         more: !last,
         aborted: delivery.aborted,
+        resumes: delivery.resumes.as_deref().filter(|_| first),
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
         head.transfer().encode(small);
         finish_frame(start, octets, small);
     });
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+    while octets > 0 {
+        let part = delivery.take(octets);
+        octets = octets.saturating_sub(part.len());
         out.payload(part);
     }
     session.next_outgoing_id = session.next_outgoing_id.next();
     session.remote_incoming_window = session.remote_incoming_window.saturating_sub(1);
-    let mut sent = Sent { frame: true, settled: None };
-    if last && let Some(delivery) = end.queue.pop_front() {
-        if delivery.aborted {
-            // An aborted delivery is settled on both sides, without a disposition. §2.7.5
-            session.outgoing.remove(id);
-            end.forget(delivery.key);
-        } else if delivery.settled {
-            end.forget(delivery.key);
-            let key = DeliveryKey { link: key, delivery: delivery.key };
-            sent.settled = Some(Outcome { key, state: None, settled: true });
-        }
+    if !last {
+        return Sent::Frame;
     }
-    sent
+    let (key, aborted, settled) = (delivery.key, delivery.aborted, delivery.settled);
+    let resumes = delivery.resumes.take();
+    end.queue.pop_front();
+    if let Some(resumes) = resumes {
+        return end.resumed(session, key, id, *resumes, aborted, settled);
+    }
+    if aborted {
+        // An aborted delivery is settled on both sides, without a disposition. §2.7.5
+        session.outgoing.remove(id);
+        end.forget(key);
+    } else if settled {
+        end.forget(key);
+        return Sent::Settled(key, None);
+    }
+    Sent::Frame
 }
 
 /// What a transfer says.
-struct Head {
+struct Head<'d> {
     handle: Handle,
     first: Option<(amqp10_codec::DeliveryNumber, DeliveryTag, MessageFormat)>,
     settled: bool,
     more: bool,
     aborted: bool,
+    resumes: Option<&'d Resumes>,
 }
 
-impl Head {
+impl Head<'_> {
     fn transfer(&self) -> Transfer<'static> {
         Transfer {
             delivery_id: self.first.map(|(id, _, _)| id),
@@ -291,6 +303,8 @@ impl Head {
             settled: self.settled.then_some(true),
             more: self.more,
             aborted: self.aborted,
+            resume: self.resumes.is_some(),
+            state: self.resumes.and_then(|resumes| resumes.state.clone()),
             ..Transfer::new(self.handle)
         }
     }

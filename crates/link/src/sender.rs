@@ -1,14 +1,15 @@
-use std::collections::VecDeque;
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, MessageFormat, Role, SenderSettleMode};
+use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, MessageFormat, Received, Role, SenderSettleMode};
 use bytes::Bytes;
 
 use crate::DeliveryKey;
 use crate::link::{Link, Outgoing, SenderEnd, UnsettledOut};
+use crate::resume::{Resumes, octets_from};
 use crate::session::Session;
 use crate::slots::Key;
-use crate::{SettleError, UnsettledDelivery};
+use crate::terminus::Remote;
+use crate::{Payload, Resumption, SettleError, UnsettledDelivery};
 
 /// A short-lived view of the sending end of a link.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct DeliveryStart {
     pub settled: bool,
 }
 
-/// What the peer said of a sent delivery.
+/// What the peer said of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -38,8 +39,22 @@ pub struct Outcome {
     pub key: DeliveryKey,
     /// Its state at the peer; none if the peer settled without telling one, and for deliveries that left settled.
     pub state: Option<DeliveryState<'static>>,
-    /// Whether it is settled. If not, [`Sender::settle`] settles it.
+    /// Whether it is settled. If not, [`Sender::settle`] or [`Receiver::settle`](crate::Receiver::settle) settles it.
     pub settled: bool,
+}
+
+/// A delivery of an earlier link that this end considers unsettled. §2.6.13
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InDoubt {
+    /// Its name on this link.
+    pub key: DeliveryKey,
+    /// Its tag.
+    pub tag: DeliveryTag,
+    /// How the payload is laid out. §2.8.11
+    pub message_format: MessageFormat,
+    /// How it is brought to its end.
+    pub resumption: Resumption,
 }
 
 /// Why a delivery was not sent.
@@ -54,6 +69,8 @@ pub enum SendError {
     DuplicateTag,
     /// No delivery of this name is being sent.
     Unknown,
+    /// An unsettled map was incomplete, so the link has to be resumed once more before anything new is sent. §2.7.3
+    UnsettledIncomplete,
     /// The message would become larger than the peer's max-message-size.
     MessageTooLarge,
 }
@@ -65,6 +82,7 @@ impl fmt::Display for SendError {
             Self::Detached => "the link is not attached",
             Self::DuplicateTag => "an unsettled delivery has this tag",
             Self::Unknown => "no delivery of this name is being sent",
+            Self::UnsettledIncomplete => "an unsettled map was incomplete, so nothing new can be sent",
             Self::MessageTooLarge => "the message is larger than the peer's max-message-size",
         })
     }
@@ -83,11 +101,31 @@ impl Sender<'_> {
         self.link.sender().map_or(0, |end| end.credit.saturating_sub(end.waiting))
     }
 
+    /// Sends a whole delivery: [`begin_delivery`](Self::begin_delivery), [`write`](Self::write) and [`finish`](Self::finish) at
+    /// once. It leaves as credit, window and frame size permit.
+    ///
+    /// # Errors
+    /// As those have; then nothing is sent.
+    pub fn deliver(&mut self, start: DeliveryStart, payload: Bytes) -> Result<DeliveryKey, SendError> {
+        let limit = self.link.sender().and_then(|end| end.max_message_size);
+        if limit.is_some_and(|limit| payload.len() as u64 > limit) {
+            return Err(SendError::MessageTooLarge);
+        }
+        let key = self.enqueue(start, payload, true)?;
+        self.queue();
+        Ok(key)
+    }
+
     /// Begins a delivery; [`write`](Self::write) and [`finish`](Self::finish) complete it.
     ///
     /// # Errors
     /// When there is no credit for it, its tag is in use, or the link is not attached.
     pub fn begin_delivery(&mut self, start: DeliveryStart) -> Result<DeliveryKey, SendError> {
+        self.enqueue(start, Bytes::new(), false)
+    }
+
+    #[inline]
+    fn enqueue(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
         if !self.link.state.is_attached() || self.session.is_none() {
             return Err(SendError::Detached);
         }
@@ -96,31 +134,23 @@ impl Sender<'_> {
             SenderSettleMode::Unsettled => false,
             SenderSettleMode::Mixed => start.settled,
         };
+        let incomplete = self.link.incomplete;
         let Some(end) = self.link.sender() else {
             return Err(SendError::Unknown);
         };
+        if incomplete {
+            return Err(SendError::UnsettledIncomplete);
+        }
         if end.waiting >= end.credit {
             return Err(SendError::NoCredit);
         }
         let tag = start.tag.unwrap_or_else(|| end.fresh_tag());
-        if end.tags.contains_key(&tag) {
-            return Err(SendError::DuplicateTag);
-        }
-        let key = end.unsettled.insert(UnsettledOut::new(tag, settled));
-        end.tags.insert(tag, key);
+        let unsettled = UnsettledOut::new(tag, start.message_format, settled);
+        let key = end.unsettled.insert(unsettled).ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
-        end.queue.push_back(Outgoing {
-            key,
-            tag,
-            message_format: start.message_format,
-            settled,
-            id: None,
-            next: Bytes::new(),
-            more: VecDeque::new(),
-            octets: 0,
-            finished: false,
-            aborted: false,
-        });
+        let octets = payload.len() as u64;
+        let outgoing = Outgoing::new(key, tag, start.message_format, settled);
+        end.queue.push_back(Outgoing { next: payload, octets, finished, ..outgoing });
         Ok(DeliveryKey { link: self.key, delivery: key })
     }
 
@@ -166,14 +196,14 @@ impl Sender<'_> {
         let this = self.key;
         let end = self.link.sender().filter(|_| key.link == this).ok_or(SendError::Unknown)?;
         let outgoing = Self::outgoing(end, key).ok_or(SendError::Unknown)?;
-        if outgoing.id.is_some() {
+        if outgoing.id.is_some() || outgoing.resumes.is_some() {
             (outgoing.aborted, outgoing.finished) = (true, true);
             self.queue();
         } else {
             // Nothing of it has left, so the peer need not know.
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
-            end.forget(key.delivery);
+            end.unsettled.remove(key.delivery);
             // It may have stood in the way of others.
             self.queue();
         }
@@ -190,14 +220,19 @@ impl Sender<'_> {
     /// # Errors
     /// When it is settled already, or the link is gone.
     pub fn settle(&mut self, key: DeliveryKey, state: Option<DeliveryState<'static>>) -> Result<(), SettleError> {
-        let attached = self.link.state.is_attached();
+        let (attached, may_settle) = (self.link.state.is_attached(), self.link.may_settle());
         let this = self.key;
         let Some(end) = self.link.sender().filter(|_| key.link == this) else {
             return Err(SettleError::Unknown);
         };
-        let id = end.unsettled.get(key.delivery).ok_or(SettleError::Unknown)?.id;
-        let (Some(id), Some(session), true) = (id, self.session.as_deref_mut(), attached) else {
-            return Err(SettleError::Detached);
+        let unsettled = end.unsettled.get(key.delivery).ok_or(SettleError::Unknown)?;
+        let (id, session) = match (unsettled.id, self.session.as_deref_mut()) {
+            (Some(id), Some(session)) if may_settle => (id, session),
+            (None, Some(_)) if attached && unsettled.in_doubt => {
+                self.settle_in_doubt(key, state);
+                return Ok(());
+            }
+            _ => return Err(SettleError::Detached),
         };
         end.forget(key.delivery);
         session.outgoing.remove(id);
@@ -232,6 +267,122 @@ impl Sender<'_> {
     pub fn set_properties(&mut self, properties: Fields<'static>) {
         self.link.properties = Some(properties);
         self.send_flow();
+    }
+
+    /// Settles a delivery of an earlier link: by a transfer that resumes it, or by forgetting it if the receiver has.
+    fn settle_in_doubt(&mut self, key: DeliveryKey, state: Option<DeliveryState<'static>>) {
+        let Some(end) = self.link.sender() else { return };
+        let doubt = end.doubts.get(&key.delivery);
+        if doubt.is_some_and(|doubt| matches!(doubt.remote, Remote::Unsettled(_))) {
+            end.resume(key.delivery, Resumes { state, settles: true, tells: None }, true, false);
+            self.queue();
+        } else {
+            end.forget(key.delivery);
+        }
+    }
+
+    /// The deliveries of an earlier link about which something is to be done, and what. §2.6.13
+    ///
+    /// What needs neither the message nor a decision has been done when the link was attached: deliveries that both ends have decided
+    /// alike are settled, and outcomes that the receiver told are among [the others](Self::next_outcome).
+    pub fn in_doubt(&mut self) -> Vec<InDoubt> {
+        let link = self.key;
+        let Some(end) = self.link.sender() else { return Vec::new() };
+        let entry = |(delivery, tag): (Key, DeliveryTag)| {
+            let doubt = end.doubts.get(&delivery)?;
+            let message_format = end.unsettled.get(delivery)?.message_format;
+            let resumption = Resumption::of(doubt.state.as_ref(), &doubt.remote);
+            Some(InDoubt { key: DeliveryKey { link, delivery }, tag, message_format, resumption })
+        };
+        end.in_doubt().into_iter().filter_map(entry).collect()
+    }
+
+    /// Resumes a delivery of an earlier link from this point of its message, the beginning if there is none:
+    /// [`write`](Self::write) takes the octets from there on, [`finish`](Self::finish) or [`abort`](Self::abort) ends it. It leaves once
+    /// there is credit. §2.6.13
+    ///
+    /// # Errors
+    /// When the delivery is not in doubt, or the link is not attached.
+    pub fn resume(&mut self, key: DeliveryKey, from: Option<Received>) -> Result<(), SendError> {
+        let state = from.map(DeliveryState::Received);
+        self.in_doubt_end(key)?
+            .resume(key.delivery, Resumes { state, settles: false, tells: None }, false, false)
+            .ok_or(SendError::Unknown)
+    }
+
+    /// Sends a delivery of an earlier link that the receiver does not know again under its old tag, as a new one:
+    /// [`write`](Self::write) takes the whole message. It leaves once there is credit. §3.4.6
+    ///
+    /// # Errors
+    /// When the delivery is not in doubt, the receiver may know it, or the link is not attached.
+    pub fn resend(&mut self, key: DeliveryKey) -> Result<(), SendError> {
+        let incomplete = self.link.is_unsettled_incomplete();
+        let end = self.in_doubt_end(key)?;
+        if incomplete {
+            return Err(SendError::UnsettledIncomplete);
+        }
+        end.resend(key.delivery).ok_or(SendError::Unknown)
+    }
+
+    /// Ends the doubt about a delivery of an earlier link as §3.4.6 has it, with the message if there is one: here, or in its
+    /// [`UnsettledDelivery`]. Returns what was to be done; without a message nothing is done where one is needed.
+    ///
+    /// A delivery that had to be aborted may be sent anew.
+    ///
+    /// # Errors
+    /// When the delivery is not in doubt, or the link is not attached.
+    pub fn resolve(&mut self, key: DeliveryKey, message: Option<Payload>) -> Result<Resumption, SendError> {
+        let end = self.in_doubt_end(key)?;
+        let format = end.unsettled.get(key.delivery).ok_or(SendError::Unknown)?.message_format;
+        let doubt = end.doubts.get(&key.delivery);
+        let doubt = doubt.filter(|doubt| !doubt.queued).ok_or(SendError::Unknown)?;
+        let resumption = Resumption::of(doubt.state.as_ref(), &doubt.remote);
+        let message = message.or_else(|| doubt.message.clone());
+        match (&resumption, message) {
+            (Resumption::Resend, Some(message)) => {
+                self.resend(key)?;
+                for part in message.parts() {
+                    self.write(key, part.clone())?;
+                }
+                self.finish(key)?;
+            }
+            (Resumption::Resume(point), Some(message)) => {
+                let (rest, point) = octets_from(&message, format, point);
+                self.resume(key, Some(point))?;
+                for part in rest {
+                    self.write(key, part)?;
+                }
+                self.finish(key)?;
+            }
+            (Resumption::Abort, _) => {
+                self.resume(key, None)?;
+                self.abort(key)?;
+            }
+            (Resumption::Settle(outcome), _) => self.settle_in_doubt(key, Some(outcome.clone())),
+            _ => {}
+        }
+        Ok(resumption)
+    }
+
+    fn in_doubt_end(&mut self, key: DeliveryKey) -> Result<&mut SenderEnd, SendError> {
+        if !self.link.state.is_attached() || self.session.is_none() {
+            return Err(SendError::Detached);
+        }
+        let this = self.key;
+        self.link.sender().filter(|_| key.link == this).ok_or(SendError::Unknown)
+    }
+
+    /// The unsettled delivery that has this tag.
+    pub fn by_tag(&mut self, tag: &DeliveryTag) -> Option<DeliveryKey> {
+        let link = self.key;
+        let delivery = self.link.sender()?.unsettled.by_tag(tag)?;
+        Some(DeliveryKey { link, delivery })
+    }
+
+    /// Whether either end could not tell all of its unsettled deliveries: then nothing new can be sent. The link is to be detached and
+    /// resumed again once everything [in doubt](Self::in_doubt) is done that can be. §2.7.3
+    pub fn is_unsettled_incomplete(&self) -> bool {
+        self.link.is_unsettled_incomplete()
     }
 
     /// The deliveries that are unsettled here.

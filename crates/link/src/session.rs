@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use amqp10_codec::{Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, Role, TransferNumber};
+use amqp10_codec::{
+    Begin, Channel, DeliveryNumber, DeliveryState, Disposition, Flow, Handle, IntoOwned, Role, TransferNumber,
+};
 use bytes::Bytes;
 
 use crate::SessionConfig;
 use crate::deliveries::Ledger;
+use crate::reattach::Errant;
 use crate::slots::Key;
 use crate::state::SessionState;
 
@@ -42,6 +45,8 @@ pub(crate) struct Session {
     /// Our channel, once our begin is out.
     pub(crate) channel: Option<Channel>,
     pub(crate) remote_channel: Option<Channel>,
+    /// What the peer said when it began the session.
+    pub(crate) remote_begin: Option<Box<Begin<'static>>>,
     pub(crate) remote_handle_max: Handle,
     /// The peer's begin answered ours, so its flows must say what they expect next.
     pub(crate) answered: bool,
@@ -58,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) next_incoming_delivery: Option<DeliveryNumber>,
     /// Octets that links of this session hold.
     pub(crate) held: usize,
+    /// Those among them that nobody can take yet.
+    pub(crate) unfinished: usize,
 
     /// Links by our handle.
     pub(crate) handles: Vec<Option<Key>>,
@@ -68,6 +75,8 @@ pub(crate) struct Session {
     /// Unsettled deliveries that went out.
     pub(crate) outgoing: Ledger,
 
+    /// Links whose endpoints were destroyed by an error, but not closed.
+    pub(crate) errant: Errant,
     /// Frames that came before our begin was out; nothing may be answered until it is.
     pub(crate) early: Vec<Bytes>,
     /// A flow is wanted even if no link has one.
@@ -86,6 +95,7 @@ impl Session {
             abandoned: false,
             channel: None,
             remote_channel: None,
+            remote_begin: None,
             remote_handle_max: Handle(u32::MAX),
             answered: false,
             next_outgoing_id: config.next_outgoing_id,
@@ -95,10 +105,12 @@ impl Session {
             next_delivery_id: DeliveryNumber(config.next_outgoing_id.0),
             next_incoming_delivery: None,
             held: 0,
+            unfinished: 0,
             handles: Vec::new(),
             remote_handles: RemoteHandles::default(),
             incoming: Ledger::default(),
             outgoing: Ledger::default(),
+            errant: Errant::default(),
             early: Vec::new(),
             flow_due: false,
             flows: VecDeque::new(),
@@ -113,6 +125,8 @@ impl Session {
         Begin {
             remote_channel: self.remote_channel,
             handle_max: self.config.handle_max,
+            offered_capabilities: self.config.offered_capabilities.clone(),
+            desired_capabilities: self.config.desired_capabilities.clone(),
             properties: self.config.properties.clone(),
             ..Begin::new(self.next_outgoing_id, self.incoming_left, self.config.outgoing_window)
         }
@@ -121,6 +135,7 @@ impl Session {
     /// Takes over what the peer's begin says.
     pub(crate) fn receive_begin(&mut self, channel: Channel, begin: &Begin<'_>) {
         self.remote_channel = Some(channel);
+        self.remote_begin = Some(Box::new(begin.clone().into_owned()));
         self.remote_handle_max = begin.handle_max;
         self.answered = begin.remote_channel.is_some();
         self.next_incoming_id = Some(begin.next_outgoing_id);
@@ -130,7 +145,7 @@ impl Session {
     /// A flow that tells the state of the session. Renews the window as far as what is held permits.
     pub(crate) fn flow(&mut self) -> Flow<'static> {
         self.flow_due = false;
-        if self.held < self.config.session_buffer {
+        if self.has_room() {
             self.incoming_left = self.config.incoming_window;
         }
         Flow {
@@ -166,22 +181,25 @@ impl Session {
         };
         self.incoming_left = left;
         self.next_incoming_id = self.next_incoming_id.map(TransferNumber::next);
-        self.renew_window();
         true
     }
 
-    /// Asks for a flow if half of the window is used up and there is room for more.
+    /// Whether a flow is to be sent for the session itself: it was asked for, or half of the window is used up and there is room.
+    pub(crate) fn wants_flow(&self) -> bool {
+        let window = self.config.incoming_window;
+        self.flow_due || (self.incoming_left < window && self.incoming_left <= window / 2 && self.has_room())
+    }
+
+    /// Whether more may come before something is taken. What nobody can take yet must not keep away the rest of it.
     #[inline]
-    pub(crate) fn renew_window(&mut self) {
-        let half = self.config.incoming_window / 2;
-        self.flow_due |= self.incoming_left <= half && self.held < self.config.session_buffer;
+    fn has_room(&self) -> bool {
+        self.held.saturating_sub(self.unfinished) < self.config.session_buffer
     }
 
     /// Octets that were held have been taken or thrown away.
     #[inline]
     pub(crate) fn release_octets(&mut self, octets: usize) {
         self.held = self.held.saturating_sub(octets);
-        self.renew_window();
     }
 
     /// Queues a settlement, merged with the one before if they belong together.
@@ -225,6 +243,15 @@ impl Session {
     #[inline]
     pub(crate) fn by_remote_handle(&self, handle: Handle) -> Option<Key> {
         self.remote_handles.get(handle)
+    }
+
+    /// The links that have a handle here, on either side.
+    pub(crate) fn links(&self) -> Vec<Key> {
+        let theirs = self.remote_handles.low.iter().flatten().chain(self.remote_handles.high.values());
+        let mut links: Vec<Key> = self.handles.iter().flatten().chain(theirs).copied().collect();
+        links.sort_unstable();
+        links.dedup();
+        links
     }
 
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {

@@ -37,6 +37,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    #[inline(always)]
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len = self.len.saturating_add(1);
         if let Some(slot) = self.free
@@ -48,10 +49,15 @@ impl<T> Slots<T> {
             return Key { slot, generation };
         }
         let slot = self.slots.len() as u32;
+        if self.slots.is_empty() {
+            // Nearly always there is only one session, and often only one link.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(Slot::Full(0, value));
         Key { slot, generation: 0 }
     }
 
+    #[inline(always)]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.slots.get_mut(key.slot as usize)?;
         if !matches!(place, Slot::Full(generation, _) if *generation == key.generation) {

@@ -59,6 +59,10 @@ pub enum Violation {
     HandleInUse,
     /// A handle that is not attached. §2.6.2
     UnattachedHandle(&'static str),
+    /// An unsettled map whose keys are no delivery-tags, or whose values are no states. §2.7.3
+    UnsettledMap,
+    /// A link that we detached with an error reattached instead of resumed. §2.6.5
+    ErrantLink,
     /// A sender's attach without initial-delivery-count. §2.7.3
     InitialDeliveryCount,
     /// A transfer from the receiver of a link. §2.7.5
@@ -71,14 +75,28 @@ pub enum Violation {
     MissingOnFirstTransfer(&'static str),
     /// A field that changed in the middle of a delivery. §2.7.5
     ChangedInDelivery(&'static str),
+    /// A delivery that is to be settled second, on a link whose receiver settles first. §2.7.5
+    SettlesSecond,
     /// A delivery-id that was used before, or is too far ahead of those that are unsettled. §2.7.5
     DeliveryId,
     /// A delivery-tag that an unsettled delivery has already. §2.6.12
     DuplicateTag,
+    /// A delivery resumed behind what has arrived of it, or at a point that is not known any more. §3.4.6
+    ResumedElsewhere,
+    /// A new delivery although our unsettled map was incomplete. §2.7.3
+    UnsettledIncomplete,
     /// A message larger than our max-message-size. §2.7.3
     MessageSizeExceeded,
     /// More transfers without payload in one delivery than anybody needs.
     EmptyTransfers,
+    /// More octets of deliveries that are not whole than their session may hold.
+    PartialBuffer,
+    /// More begins, or larger ones, than are kept until they are answered. §2.5.1
+    UnansweredBegins,
+    /// More attaches, or larger ones, than are kept until they are answered. §2.6.3
+    UnansweredAttaches,
+    /// More links than the connection may have.
+    MaxLinks,
 }
 
 impl Violation {
@@ -97,19 +115,28 @@ impl Violation {
             Self::MaxFrameSize
             | Self::NextIncomingId
             | Self::FlowWithoutHandle
+            | Self::UnsettledMap
             | Self::InitialDeliveryCount
             | Self::DispositionRange
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
+            | Self::SettlesSecond
             | Self::DeliveryId
-            | Self::DuplicateTag => ErrorCondition::INVALID_FIELD,
+            | Self::DuplicateTag
+            | Self::ResumedElsewhere => ErrorCondition::INVALID_FIELD,
             Self::WindowViolation => ErrorCondition::WINDOW_VIOLATION,
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
+            Self::ErrantLink => ErrorCondition::ERRANT_LINK,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
+            Self::TransferFromReceiver | Self::UnsettledIncomplete => ErrorCondition::NOT_ALLOWED,
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::EarlyFrames | Self::EmptyTransfers => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::EarlyFrames
+            | Self::EmptyTransfers
+            | Self::PartialBuffer
+            | Self::UnansweredBegins
+            | Self::UnansweredAttaches
+            | Self::MaxLinks => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         }
     }
 
@@ -137,15 +164,24 @@ impl Violation {
             | Self::HandleInUse
             | Self::UnattachedHandle(_)
             | Self::TransferFromReceiver
+            | Self::UnsettledMap
+            | Self::ErrantLink
             | Self::InitialDeliveryCount
-            | Self::DispositionRange => Scope::Session,
+            | Self::DispositionRange
+            | Self::UnansweredBegins
+            | Self::MaxLinks => Scope::Session,
             Self::TransferLimitExceeded
             | Self::MissingOnFirstTransfer(_)
             | Self::ChangedInDelivery(_)
+            | Self::SettlesSecond
             | Self::DeliveryId
             | Self::DuplicateTag
+            | Self::ResumedElsewhere
+            | Self::UnsettledIncomplete
             | Self::MessageSizeExceeded
-            | Self::EmptyTransfers => Scope::Link,
+            | Self::EmptyTransfers
+            | Self::PartialBuffer
+            | Self::UnansweredAttaches => Scope::Link,
         }
     }
 
@@ -184,6 +220,8 @@ impl fmt::Display for Violation {
             Self::UnattachedHandle(name) => {
                 write!(f, "{name} for a handle that is not attached (§2.6.2)")
             }
+            Self::UnsettledMap => f.write_str("the unsettled map is not one of delivery-tags and states (§2.7.3)"),
+            Self::ErrantLink => f.write_str("a link that was detached with an error can only be resumed (§2.6.5)"),
             Self::InitialDeliveryCount => f.write_str("a sender's attach lacks initial-delivery-count (§2.7.3)"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiver of a link (§2.7.5)"),
             Self::DispositionRange => {
@@ -193,15 +231,100 @@ impl fmt::Display for Violation {
             Self::MissingOnFirstTransfer(field) => {
                 write!(f, "the first transfer of a delivery lacks {field} (§2.7.5)")
             }
+            Self::SettlesSecond => {
+                f.write_str("a delivery is to be settled second on a link whose receiver settles first (§2.7.5)")
+            }
             Self::ChangedInDelivery(field) => {
                 write!(f, "{field} changed in the middle of a delivery (§2.7.5)")
             }
             Self::DeliveryId => f.write_str("the delivery-id is not a later one (§2.7.5)"),
             Self::DuplicateTag => f.write_str("the delivery-tag belongs to an unsettled delivery (§2.6.12)"),
+            Self::ResumedElsewhere => f.write_str("the delivery is resumed where it cannot be joined (§3.4.6)"),
+            Self::UnsettledIncomplete => f.write_str("a new delivery before the unsettled map was complete (§2.7.3)"),
             Self::MessageSizeExceeded => f.write_str("the message is larger than max-message-size (§2.7.3)"),
             Self::EmptyTransfers => f.write_str("too many transfers without payload in one delivery"),
+            Self::PartialBuffer => {
+                f.write_str("more deliveries have begun to arrive than there is room for until they are whole")
+            }
+            Self::UnansweredBegins => f.write_str("too many begins wait for an answer (§2.5.1)"),
+            Self::UnansweredAttaches => f.write_str("too many attaches wait for an answer (§2.6.3)"),
+            Self::MaxLinks => f.write_str("too many links on one connection"),
         }
     }
 }
 
 impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests {
+    use amqp10_codec::{FrameHeader, Reader};
+
+    use super::*;
+
+    /// Every rule with its scope and condition.
+    fn table() -> Vec<(Violation, Scope, &'static str)> {
+        use Scope::{Connection, Link, Session};
+        use Violation as V;
+        let framing = FrameHeader::parse([0; 8], 512).unwrap_err();
+        let decode = Reader::sized(&[]).skip().unwrap_err();
+        vec![
+            (V::ProtocolHeader, Connection, "amqp:connection:framing-error"),
+            (V::Framing(framing), Connection, "amqp:connection:framing-error"),
+            (V::Decode(decode), Connection, "amqp:decode-error"),
+            (V::SaslFrame, Connection, "amqp:connection:framing-error"),
+            (V::ConnectionState("begin"), Connection, "amqp:illegal-state"),
+            (V::OpenChannel, Connection, "amqp:not-allowed"),
+            (V::EarlyFrames, Connection, "amqp:resource-limit-exceeded"),
+            (V::MaxFrameSize, Connection, "amqp:invalid-field"),
+            (V::IdleTimeOut, Connection, "amqp:not-allowed"),
+            (V::ChannelMax, Connection, "amqp:connection:framing-error"),
+            (V::UnmappedChannel("flow"), Connection, "amqp:not-allowed"),
+            (V::ChannelInUse, Connection, "amqp:not-allowed"),
+            (V::UnknownRemoteChannel, Connection, "amqp:not-found"),
+            (V::HandleMax, Connection, "amqp:connection:framing-error"),
+            (V::SessionState("flow"), Session, "amqp:illegal-state"),
+            (V::WindowViolation, Session, "amqp:session:window-violation"),
+            (V::NextIncomingId, Session, "amqp:invalid-field"),
+            (V::FlowWithoutHandle, Session, "amqp:invalid-field"),
+            (V::HandleInUse, Session, "amqp:session:handle-in-use"),
+            (V::UnattachedHandle("flow"), Session, "amqp:session:unattached-handle"),
+            (V::UnsettledMap, Session, "amqp:invalid-field"),
+            (V::ErrantLink, Session, "amqp:session:errant-link"),
+            (V::InitialDeliveryCount, Session, "amqp:invalid-field"),
+            (V::TransferFromReceiver, Session, "amqp:not-allowed"),
+            (V::DispositionRange, Session, "amqp:invalid-field"),
+            (V::TransferLimitExceeded, Link, "amqp:link:transfer-limit-exceeded"),
+            (V::MissingOnFirstTransfer("delivery-id"), Link, "amqp:invalid-field"),
+            (V::ChangedInDelivery("delivery-id"), Link, "amqp:invalid-field"),
+            (V::SettlesSecond, Link, "amqp:invalid-field"),
+            (V::DeliveryId, Link, "amqp:invalid-field"),
+            (V::DuplicateTag, Link, "amqp:invalid-field"),
+            (V::ResumedElsewhere, Link, "amqp:invalid-field"),
+            (V::UnsettledIncomplete, Link, "amqp:not-allowed"),
+            (V::MessageSizeExceeded, Link, "amqp:link:message-size-exceeded"),
+            (V::EmptyTransfers, Link, "amqp:resource-limit-exceeded"),
+            (V::PartialBuffer, Link, "amqp:resource-limit-exceeded"),
+            (V::UnansweredBegins, Session, "amqp:resource-limit-exceeded"),
+            (V::UnansweredAttaches, Link, "amqp:resource-limit-exceeded"),
+            (V::MaxLinks, Session, "amqp:resource-limit-exceeded"),
+        ]
+    }
+
+    #[test]
+    fn every_rule_has_one_condition_at_one_scope() {
+        // 2.8.15-04, 2.8.15-06, 2.8.15-12, 2.8.16-02, 2.8.17-04
+        let mut names = Vec::new();
+        for (violation, scope, condition) in table() {
+            assert_eq!((violation.scope(), violation.condition().as_str()), (scope, condition), "{violation:?}");
+            let error = violation.to_error();
+            assert_eq!(error.condition, violation.condition());
+            assert!(error.description.is_some_and(|text| !text.is_empty()), "{violation:?}");
+            names.push(format!("{violation:?}").split(['(', ' ']).next().unwrap().to_owned());
+        }
+        let (_, source) = include_str!("violation.rs").split_once("pub enum Violation {").unwrap();
+        let (variants, _) = source.split_once("\n}").unwrap();
+        let variants = variants.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.is_empty());
+        let variants: Vec<_> = variants.map(|line| line.split(['(', ',']).next().unwrap()).collect();
+        assert_eq!(names, variants, "the table is whole, in the order of the enum");
+    }
+}

@@ -47,6 +47,7 @@ fn header(id: ProtocolId, version: [u8; 3]) -> [u8; 8] {
 
 #[test]
 fn h11_a_header_in_pieces_or_with_frames_behind_it() {
+    // 2.2-16
     for wire in [Wire::Whole, Wire::Octets] {
         let mut peer = Script::silent_server(config());
         peer.wire = wire;
@@ -82,11 +83,13 @@ fn refused_opening(condition: &str, fault: impl Fn(&mut Script)) {
 
 #[test]
 fn h12_open_on_another_channel_than_0() {
+    // 2.4.1-04
     refused_opening("amqp:not-allowed", |peer| peer.send(1, &open()));
 }
 
 #[test]
 fn h12_frames_before_open() {
+    // 2.4.1-03, 2.7.1-03, 2.4.6-04, 2.4.6-08
     refused_opening("amqp:illegal-state", |peer| peer.send(0, &begin()));
     refused_opening("amqp:illegal-state", |peer| peer.send(0, &sender("link", 0)));
     refused_opening("amqp:illegal-state", |peer| peer.send(0, &flow()));
@@ -101,11 +104,13 @@ fn h12_frames_before_open() {
 
 #[test]
 fn h12_two_opens() {
+    // 2.4.1-06, 2.8.15-12
     refused_connection("amqp:illegal-state", |scene| scene.peer.send(0, &open()));
 }
 
 #[test]
 fn h12_max_frame_size_below_512() {
+    // 2.7.1-10, 2.8.19-05
     for max_frame_size in [0, 1, 511] {
         refused_opening("amqp:invalid-field", |peer| peer.send(0, &Open { max_frame_size, ..open() }));
     }
@@ -115,6 +120,7 @@ fn h12_max_frame_size_below_512() {
 
 #[test]
 fn h12_begin_with_an_unknown_remote_channel() {
+    // 2.5.1-05
     // Never begun; begun and answered already.
     for remote_channel in [2, 99, u16::MAX, 0, 1] {
         refused_connection("amqp:not-found", |scene| scene.peer.send(12, &answer(remote_channel)));
@@ -123,12 +129,14 @@ fn h12_begin_with_an_unknown_remote_channel() {
 
 #[test]
 fn h12_begin_on_a_channel_in_use() {
+    // 2.5.1-06
     refused_connection("amqp:not-allowed", |scene| scene.peer.send(10, &begin()));
     refused_connection("amqp:not-allowed", |scene| scene.peer.send(10, &answer(2)));
 }
 
 #[test]
 fn h12_frames_for_unmapped_channels() {
+    // 2.4-03, 2.5.5-01
     // 0 and 1 are channels of ours, which mean nothing from the peer.
     for channel in [0, 1, 9, 12, CHANNEL_MAX] {
         refused_connection("amqp:not-allowed", |scene| scene.peer.send(channel, &sender("link", 0)));
@@ -153,11 +161,13 @@ fn h12_frames_for_unmapped_channels() {
 
 #[test]
 fn h12_sasl_frames_after_sasl() {
+    // 2.2-02
     refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(&[0, 0, 0, 8, 2, 1, 0, 0]));
 }
 
 #[test]
 fn h12_bodies_that_are_no_performatives() {
+    // 2.8.15-04
     let bodies: [&[u8]; 5] = [
         &[0x40],
         &[0x00, 0x53, 0x19, 0x45],
@@ -178,6 +188,7 @@ fn h12_bodies_that_are_no_performatives() {
 
 #[test]
 fn h13_frames_up_to_our_own_limit_are_taken() {
+    // 2.7.1-08, 2.8.16-02
     // The peer takes 512, we take 4,096, and that is what counts for what comes in.
     let mut config = config();
     config.max_frame_size = 4096;
@@ -201,6 +212,7 @@ fn h13_frames_up_to_our_own_limit_are_taken() {
 
 #[test]
 fn h13_even_512_octets_are_taken_by_who_advertised_less() {
+    // 2.7.1-09
     let mut config = config();
     config.max_frame_size = 100;
     let mut peer = Script::client(config, open());
@@ -211,6 +223,7 @@ fn h13_even_512_octets_are_taken_by_who_advertised_less() {
 
 #[test]
 fn h13_frames_we_send_obey_the_peer() {
+    // 2.7.1-07, 2.6.14-01, 2.6.11-01, 2.8.15-14
     for limit in [512, 513, 4096, u32::MAX] {
         let mut peer = Script::client(config(), Open { max_frame_size: limit, ..open() });
         let session = peer.engine.begin(session_config()).unwrap();
@@ -242,6 +255,7 @@ fn h13_frames_we_send_obey_the_peer() {
 
 #[test]
 fn h13_a_performative_above_the_peers_limit_is_an_error_at_the_call() {
+    // 2.8.15-13
     let mut peer = Script::client(config(), Open { max_frame_size: 512, ..open() });
     let session = peer.engine.begin(session_config()).unwrap();
     peer.send(10, &answer(0));
@@ -261,6 +275,7 @@ fn h13_a_performative_above_the_peers_limit_is_an_error_at_the_call() {
 
 #[test]
 fn h13_channels_we_use_obey_the_peer() {
+    // 2.7.1-11, 2.7.1-13, 2.4.1-05
     let mut peer = Script::client(config(), Open { channel_max: Channel(1), ..open() });
     let first = peer.engine.begin(session_config()).unwrap();
     peer.engine.begin(session_config()).unwrap();
@@ -276,6 +291,7 @@ fn h13_channels_we_use_obey_the_peer() {
 
 #[test]
 fn h13_handles_we_use_obey_the_peer() {
+    // 2.7.2-05
     let mut peer = Script::client(config(), open());
     let session = peer.engine.begin(session_config()).unwrap();
     peer.send(10, &Begin { handle_max: Handle(1), ..answer(0) });
@@ -290,6 +306,7 @@ fn h13_handles_we_use_obey_the_peer() {
 
 #[test]
 fn h18_closes_crossing_on_the_wire() {
+    // 2.4.4-01, 2.4.6-12, 2.4.6-13, 2.4.3-02, 2.7.9-03
     for error in [None, Some(problem())] {
         let mut scene = Scene::new(Wire::Octets);
         scene.peer.engine.close(error.clone());
@@ -324,6 +341,7 @@ fn h18_closes_of_two_engines_crossing() {
 
 #[test]
 fn h18_a_close_is_answered_at_once_on_any_channel() {
+    // 2.4.3-05, 2.4.3-06, 2.4.3-08, 2.4.3-10, 2.4.6-11
     for (channel, error) in [(0, None), (CHANNEL_MAX, None), (10, Some(problem()))] {
         let mut scene = Scene::new(Wire::Octets);
         scene.peer.send(channel, &amqp10_codec::Close { error: error.clone() });
@@ -344,6 +362,7 @@ fn h18_a_close_is_answered_at_once_on_any_channel() {
 
 #[test]
 fn h18_a_close_that_is_never_answered() {
+    // 2.4.3-04
     let mut scene = Scene::new(Wire::Whole);
     scene.peer.engine.close(None);
     scene.peer.quiet();
@@ -365,6 +384,7 @@ fn an_end_of_octets_without_a_close_is_told_once() {
 
 #[test]
 fn h11_wrong_protocol_header() {
+    // 2.2-12, 2.2-13, 2.2-14, 2.4.7-06, 5.3-02
     refused_header(&header(ProtocolId::Sasl, [1, 0, 0]));
     refused_header(&header(ProtocolId::Other(1), [1, 0, 0]));
     refused_header(&header(ProtocolId::Other(4), [1, 0, 0]));
@@ -372,6 +392,7 @@ fn h11_wrong_protocol_header() {
 
 #[test]
 fn h11_wrong_version() {
+    // 2.2-03, 2.2-09, 2.2-10
     for version in [[1, 1, 0], [0, 9, 1], [9, 9, 9], [1, 0, 1]] {
         refused_header(&header(ProtocolId::Amqp, version));
     }
@@ -380,11 +401,13 @@ fn h11_wrong_version() {
 
 #[test]
 fn h11_tls_header_where_none_is_due() {
+    // 5.2-02
     refused_header(&header(ProtocolId::Tls, [1, 0, 0]));
 }
 
 #[test]
 fn h11_garbage_instead_of_a_header() {
+    // 2.2-11, 2.4.6-01, 2.4.6-03
     refused_header(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     refused_header(b"\x16\x03\x01\x02\x00\x01\x00\x01");
     refused_header(&[0; 8]);
@@ -396,6 +419,7 @@ fn h11_garbage_instead_of_a_header() {
 
 #[test]
 fn h13_a_frame_above_our_limit_is_refused_before_its_body_arrives() {
+    // 2.7.1-08
     for octets in [&[0, 1, 0, 1][..], &[0, 1, 0, 1, 2, 0, 0, 0], &[0xff; 4]] {
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.octets(octets));
     }
@@ -406,6 +430,7 @@ fn h13_a_frame_above_our_limit_is_refused_before_its_body_arrives() {
 
 #[test]
 fn h12_idle_time_out_tiny() {
+    // 2.4.5-08, 2.7.1-15
     for millis in [1, 9] {
         let idle_time_out = Some(Milliseconds(millis));
         refused_opening("amqp:not-allowed", |peer| peer.send(0, &Open { idle_time_out, ..open() }));
@@ -414,6 +439,7 @@ fn h12_idle_time_out_tiny() {
 
 #[test]
 fn h12_begin_beyond_channel_max() {
+    // 2.7.1-12
     for channel in [CHANNEL_MAX + 1, u16::MAX] {
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &begin()));
         refused_connection("amqp:connection:framing-error", |scene| scene.peer.send(channel, &answer(0)));
@@ -427,6 +453,7 @@ fn h12_begin_beyond_channel_max() {
 
 #[test]
 fn h12_empty_frames_on_any_channel() {
+    // 2.4.5-10
     let empty = |channel: u16| [&[0, 0, 0, 8, 2, 0][..], &channel.to_be_bytes()].concat();
     let mut scene = Scene::new(Wire::Octets);
     for channel in 0..=CHANNEL_MAX {
@@ -441,6 +468,7 @@ fn h12_empty_frames_on_any_channel() {
 
 #[test]
 fn h13_before_the_peers_open_the_least_is_assumed() {
+    // 2.4.1-01, 2.4.2-02, 2.4.6-05
     let mut config = config();
     config.hostname = Some("x".repeat(600).into());
     let refused = amqp10_link::Connection::client(config, std::time::Instant::now());
@@ -454,6 +482,7 @@ fn h13_before_the_peers_open_the_least_is_assumed() {
 
 #[test]
 fn h12_frames_before_our_open_wait_for_it() {
+    // 2.4.2-01, 2.4.6-02, 2.4.6-07
     for wire in [Wire::Whole, Wire::Octets] {
         let mut peer = Script::silent_server(config());
         peer.wire = wire;
@@ -506,6 +535,7 @@ fn h18_a_close_before_our_open_is_answered_with_open_and_close() {
 
 #[test]
 fn h18_a_close_after_a_long_silence_waits_for_its_answer() {
+    // 2.4.3-03
     let mut config = config();
     config.idle_time_out = None;
     let mut peer = Script::client(config.clone(), open());
@@ -517,5 +547,42 @@ fn h18_a_close_after_a_long_silence_waits_for_its_answer() {
     peer.engine.handle_timeout(peer.now);
     assert_eq!(peer.events(), []);
     peer.send(0, &close());
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
+}
+
+#[test]
+fn a_close_before_our_open_is_told_to_the_peer() {
+    // 2.4.3-01, 2.4.1-03
+    for is_open in [false, true] {
+        for error in [None, Some(problem())] {
+            let mut peer = Script::silent_server(config());
+            peer.header();
+            if is_open {
+                peer.send(0, &open());
+            }
+            peer.quiet();
+            peer.engine.close(error.clone());
+            let told = if error.is_some() { "0 close amqp:internal-error" } else { "0 close" };
+            assert_eq!(peer.told(), ["0 open", told]);
+            assert_eq!((peer.events(), peer.engine.is_closed()), (vec![], false), "the peer's close is waited for");
+            if !is_open {
+                peer.send(0, &open());
+            }
+            peer.send(0, &close());
+            assert_eq!((peer.events(), peer.told()), (vec![Event::Closed(ConnectionEnd::Local)], vec![]));
+            assert!(peer.engine.is_closed());
+        }
+    }
+    // The peer's own close may have come already; and who has sent no header cannot be told anything.
+    let mut peer = Script::silent_server(config());
+    peer.header();
+    peer.octets(&[frame(0, &open()), frame(0, &close())].concat());
+    peer.quiet();
+    peer.engine.close(None);
+    assert_eq!((peer.told(), peer.engine.is_closed()), (vec!["0 open".into(), "0 close".into()], true));
+    assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
+    let mut peer = Script::silent_server(config());
+    peer.engine.close(None);
+    assert_eq!((peer.told(), peer.engine.is_closed()), (vec![], true));
     assert_eq!(peer.events(), [Event::Closed(ConnectionEnd::Local)]);
 }

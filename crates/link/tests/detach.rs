@@ -30,6 +30,7 @@ fn not_found() -> Error<'static> {
 
 #[test]
 fn h18_detaches_crossing_on_the_wire() {
+    // 2.6.6-05, 2.6.6-06
     // A closing detach may be answered by a non-closing one, and the other way round.
     for ours in [true, false] {
         for theirs in [true, false] {
@@ -38,7 +39,15 @@ fn h18_detaches_crossing_on_the_wire() {
                 let a = scene.a;
                 scene.peer.engine.detach(a, ours, error.clone());
                 assert_eq!(scene.peer.told().len(), 1);
+                let closes_anew = theirs && !ours && error.is_none();
                 scene.peer.send(10, &Detach { error, ..detach(5, theirs) });
+                if closes_anew {
+                    // 2.6.6-04, 2.6.6-05
+                    assert_eq!(scene.peer.told(), ["0 attach a handle 0", "0 detach handle 0 closed"]);
+                    scene.peer.send(10, &sender("a", 5));
+                    scene.peer.send(10, &detach(5, true));
+                }
+                // 2.6.6-06
                 assert_eq!(scene.peer.told(), NOTHING, "no second detach");
                 assert_eq!(scene.peer.events(), [detached(a, theirs, Ended::Local)]);
                 assert!(scene.peer.engine.take_terminus(a).is_some());
@@ -72,6 +81,7 @@ fn h18_detaches_of_two_engines_crossing() {
 
 #[test]
 fn h18_frames_that_crossed_our_detach_are_discarded_but_counted() {
+    // 2.6.4-04, 2.7.4-22
     for closed in [true, false] {
         let mut scene = Scene::new(Wire::Octets);
         let (a, c) = (scene.a, scene.c);
@@ -109,6 +119,7 @@ fn h18_frames_that_crossed_our_detach_are_discarded_but_counted() {
 
 #[test]
 fn h18_transfers_that_crossed_our_detach_use_up_the_window() {
+    // 2.5.6-20
     let mut scene = Scene::new(Wire::Whole);
     scene.peer.engine.detach(scene.a, true, None);
     scene.peer.quiet();
@@ -140,6 +151,7 @@ fn h18_dispositions_that_crossed_our_detach_count() {
 
 #[test]
 fn h18_a_detach_is_answered_even_if_the_application_is_idle() {
+    // 2.6.6-02
     for closed in [true, false] {
         for error in [None, Some(not_found())] {
             let mut scene = Scene::new(Wire::Octets);
@@ -155,7 +167,9 @@ fn h18_a_detach_is_answered_even_if_the_application_is_idle() {
             let told = scene.peer.events();
             let ends = [detached(a, closed, Ended::Remote(error.clone())), detached(c, closed, Ended::Remote(error))];
             assert_eq!(told[told.len() - 2..], ends);
-            assert!(scene.peer.engine.receiver(a).unwrap().next_delivery().is_none(), "gone with its link");
+            let mut receiver = scene.peer.engine.receiver(a).unwrap();
+            assert!(receiver.next_delivery().is_some(), "what came can be taken until the terminus is");
+            assert!(receiver.next_delivery().is_none(), "half of one is none");
             assert_eq!(
                 scene.peer.engine.sender(c).unwrap().begin_delivery(DeliveryStart::default()),
                 Err(SendError::Detached)
@@ -222,6 +236,7 @@ fn h18_a_detach_before_our_attach_is_answered_with_attach_and_detach() {
 
 #[test]
 fn h18_our_own_detach_sends_first_what_was_left_to_do() {
+    // 2.6.4-01, 2.6.4-03, 2.6.6-01
     let mut scene = Scene::new(Wire::Whole);
     scene.peer.send(10, &credit(7, 0, 5));
     let mut end = scene.peer.engine.sender(scene.c).unwrap();
@@ -238,6 +253,7 @@ fn h18_our_own_detach_sends_first_what_was_left_to_do() {
 
 #[test]
 fn h24_handle_numbers_used_again() {
+    // 2.6.4-07, 2.7.7-03, 2.8.4-02
     let mut scene = Scene::new(Wire::Octets);
     let (a, c) = (scene.a, scene.c);
     scene.peer.send(10, &credit(7, 0, 5));
@@ -285,6 +301,7 @@ fn h24_handle_numbers_used_again() {
 
 #[test]
 fn h24_the_same_name_in_both_directions() {
+    // 2.6.1-01
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         // `a` is our receiver.
@@ -311,6 +328,7 @@ fn h24_the_same_name_in_both_directions() {
 
 #[test]
 fn h24_attaches_of_both_ends_crossing_make_one_link() {
+    // 2.6.3-17
     let mut scene = Scene::new(Wire::Octets);
     let link = scene.peer.engine.attach(scene.one, sending("crossing")).unwrap();
     scene.peer.send(10, &receiver("crossing", 8));
@@ -320,6 +338,7 @@ fn h24_attaches_of_both_ends_crossing_make_one_link() {
 
 #[test]
 fn h25_an_attach_refused_by_the_peer() {
+    // 2.6.3-07
     for wire in WIRES {
         for error in [None, Some(not_found())] {
             for closed in [true, false] {
@@ -353,6 +372,7 @@ fn h25_an_attach_refused_by_the_peer() {
 
 #[test]
 fn h25_a_refused_link_carries_nothing() {
+    // 2.7.3-10
     let mut scene = Scene::new(Wire::Octets);
     let out = scene.peer.engine.attach(scene.one, sending("out")).unwrap();
     let back = scene.peer.engine.attach(scene.one, receiving("in")).unwrap();
@@ -378,6 +398,7 @@ fn h25_a_refused_link_carries_nothing() {
 
 #[test]
 fn h25_refused_by_our_engine() {
+    // 2.6.3-06
     for wire in WIRES {
         let mut pair = Pair::opened(config(), config());
         pair.wire = wire;
@@ -396,6 +417,7 @@ fn h25_refused_by_our_engine() {
 
 #[test]
 fn an_attach_that_nobody_answers_is_refused_in_time() {
+    // 2.6.3-04, 2.6.3-05
     let mut peer = Script::server(config(), open());
     peer.send(10, &begin());
     let [Event::Session(session, SessionEvent::Incoming)] = peer.events()[..] else { panic!() };
@@ -471,6 +493,7 @@ fn h24_a_link_stolen_before_the_peer_answered_it() {
 
 #[test]
 fn h24_a_link_stolen_within_its_session_or_from_another() {
+    // 2.6.1-04, 2.6.1-05, 2.8.18-05, 2.5-01
     for (channel, answered_on) in [(10, 0), (11, 1)] {
         for wire in WIRES {
             let mut scene = Scene::new(wire);

@@ -18,6 +18,7 @@ fn receiving(window: u32) -> (LinkConfig, LinkConfig) {
 
 #[test]
 fn one_transfer_is_received_and_accepted() {
+    // 2.6.3-01, 2.6.3-02, 2.6.12-10
     for wire in [Wire::Whole, Wire::Octets] {
         let mut pair = Pair::plain();
         pair.wire = wire;

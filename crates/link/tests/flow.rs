@@ -36,6 +36,7 @@ fn told(scene: &mut Scene) -> Vec<LinkEvent> {
 
 #[test]
 fn h20_a_sender_without_credit_starts_nothing() {
+    // 2.6.7-05, 2.6.7-06, 2.6.7-07, 2.6.7-21
     let mut scene = Scene::new(Wire::Octets);
     let c = scene.c;
     assert_eq!(begin(&mut scene.peer, c), Err(SendError::NoCredit));
@@ -58,6 +59,7 @@ fn h20_a_sender_without_credit_starts_nothing() {
 
 #[test]
 fn h20_credit_lowered_below_what_was_sent() {
+    // 2.6.7-10
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let c = scene.c;
@@ -80,6 +82,7 @@ fn h20_credit_lowered_below_what_was_sent() {
 
 #[test]
 fn h20_credit_lowered_below_what_waits_to_be_sent() {
+    // 2.6.7-08
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 10));
@@ -125,6 +128,7 @@ fn used_up(count: u32) -> Flow<'static> {
 
 #[test]
 fn h20_a_receiver_drains_an_empty_link() {
+    // 2.6.7-20
     let mut scene = five();
     let a = scene.a;
     scene.peer.engine.receiver(a).unwrap().drain();
@@ -144,6 +148,7 @@ fn h20_a_receiver_drains_an_empty_link() {
 
 #[test]
 fn h20_a_receiver_drains_what_is_in_flight() {
+    // 2.6.8-02
     let mut scene = five();
     let a = scene.a;
     scene.peer.engine.receiver(a).unwrap().drain();
@@ -175,6 +180,7 @@ fn h20_a_flow_that_crosses_the_drain_does_not_end_it() {
 
 #[test]
 fn h20_two_engines_drain_each_other() {
+    // 2.6.7-18
     for wire in WIRES {
         for queued in [0, 3, 10, 12] {
             let mut pair = Pair::plain();
@@ -213,6 +219,7 @@ fn h20_two_engines_drain_each_other() {
 
 #[test]
 fn h15_echo_in_a_flood_is_answered_once() {
+    // 2.7.4-18, 2.7.4-19, 2.7.4-20, 2.7.4-21
     let mut scene = Scene::new(Wire::Whole);
     let mut flood = Vec::new();
     for n in 0..3_000 {
@@ -264,6 +271,7 @@ fn h16_credit_across_the_wrap_of_delivery_count() {
 
 #[test]
 fn a_delivery_that_is_aborted_half_way() {
+    // 2.6.14-04, 2.7.5-21, 2.7.5-38
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 5));
@@ -284,6 +292,7 @@ fn a_delivery_that_is_aborted_half_way() {
 
 #[test]
 fn an_outcome_that_the_sender_settles() {
+    // 2.6.12-07
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &credit(7, 0, 5));
@@ -331,6 +340,7 @@ fn a_delivery_behind_one_that_was_given_up() {
 
 #[test]
 fn h20_credit_granted_before_our_attach() {
+    // 2.6.7-23
     for wire in WIRES {
         for (flows, expected) in [
             (vec![Flow { delivery_count: None, ..credit(8, 0, 3) }], vec![LinkEvent::Attached, LinkEvent::Sendable]),
@@ -375,6 +385,7 @@ fn h20_echo_asked_for_before_our_attach() {
 
 #[test]
 fn h20_drain_on_an_empty_link() {
+    // 2.6.7-16, 2.6.7-17, 2.7.4-12, 2.7.4-17
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let c = scene.c;
@@ -405,6 +416,7 @@ fn h20_drain_on_an_empty_link() {
 
 #[test]
 fn h20_drain_that_messages_use_up() {
+    // 2.6.7-19
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
     scene.peer.send(10, &draining(credit(7, 0, 2)));
@@ -497,6 +509,7 @@ fn h20_automatic_credit_comes_back_after_drain() {
 
 #[test]
 fn h20_a_sender_that_gives_credit_back_by_itself() {
+    // 2.6.7-25, 2.7.4-15
     let mut scene = Scene::new(Wire::Whole);
     let a = scene.a;
     scene.peer.send(10, &credit(5, 4, 6));
@@ -513,4 +526,153 @@ fn h20_a_sender_that_gives_credit_back_by_itself() {
     // A sender's credit grants nothing.
     scene.peer.send(10, &credit(5, 11, 1_000));
     assert_eq!(scene.peer.engine.receiver(a).unwrap().credit(), 9);
+}
+
+#[test]
+fn h15_empty_frames_in_a_flood() {
+    // 2.4.5-03, 2.4.5-10
+    let mut scene = Scene::new(Wire::Whole);
+    let empty = [0, 0, 0, 8, 2, 0, 0, 10].repeat(1_000);
+    for _ in 0..100 {
+        scene.peer.octets(&empty);
+        assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+    }
+    scene.session_one_works();
+}
+
+/// A sender of the peer, its delivery-count shortly before the wrap, on which the engine grants by hand.
+fn counting_from(count: u32) -> (Scene, LinkId) {
+    let mut scene = Scene::new(Wire::Octets);
+    let mut manual = receiving("new");
+    manual.credit = CreditMode::Manual;
+    let link = scene.peer.engine.attach(scene.one, manual).unwrap();
+    let attach = amqp10_codec::Attach { initial_delivery_count: Some(SequenceNo(count)), ..sender("new", 8) };
+    scene.peer.send(10, &attach);
+    scene.peer.quiet();
+    (scene, link)
+}
+
+#[test]
+fn h16_credit_of_a_receiver_across_the_wrap_of_delivery_count() {
+    // 2.6.7-02, 2.6.7-04, 2.7.4-13
+    for granted in [1, 2, 3, 4, 10] {
+        let (mut scene, link) = counting_from(u32::MAX - 2);
+        let mut count = u32::MAX - 2;
+        for _ in 0..10 {
+            scene.peer.engine.receiver(link).unwrap().set_credit(granted);
+            assert_eq!(scene.peer.told(), [format!("0 flow handle 3 count {count} credit {granted}")]);
+            for _ in 0..granted {
+                scene.peer.deliver(10, 8, count, b"x");
+                count = count.wrapping_add(1);
+            }
+            let mut receiver = scene.peer.engine.receiver(link).unwrap();
+            assert_eq!(receiver.credit(), 0);
+            assert_eq!(std::iter::from_fn(|| receiver.next_delivery()).count(), granted as usize);
+        }
+        scene.peer.quiet();
+        scene.peer.deliver(10, 8, count, b"x");
+        assert_eq!(scene.peer.told(), ["0 detach handle 3 closed amqp:link:transfer-limit-exceeded"]);
+    }
+}
+
+#[test]
+fn h16_drain_of_a_receiver_across_the_wrap_of_delivery_count() {
+    for used in [0, 1, 2, 3, 5] {
+        let (mut scene, link) = counting_from(u32::MAX - 2);
+        let mut receiver = scene.peer.engine.receiver(link).unwrap();
+        receiver.set_credit(5);
+        receiver.drain();
+        assert_eq!(scene.peer.told(), [format!("0 flow handle 3 count {} credit 5 drain", u32::MAX - 2)]);
+        (0..used).for_each(|n| scene.peer.deliver(10, 8, n, b"x"));
+        if used < 5 {
+            scene.peer.send(10, &draining(credit(8, 2, 0)));
+        }
+        let told = of_link(scene.peer.events(), link);
+        assert_eq!(told.iter().filter(|event| **event == LinkEvent::Drained).count(), 1, "{used}: {told:?}");
+        let mut receiver = scene.peer.engine.receiver(link).unwrap();
+        assert_eq!(receiver.credit(), 0);
+        receiver.set_credit(1);
+        assert_eq!(scene.peer.told(), ["0 flow handle 3 count 2 credit 1"]);
+    }
+}
+
+#[test]
+fn h16_credit_of_four_billion_at_the_wrap_of_delivery_count() {
+    let mut scene = Scene::new(Wire::Whole);
+    let mut config = sending("new");
+    config.initial_delivery_count = SequenceNo(u32::MAX - 2);
+    let link = scene.peer.engine.attach(scene.one, config).unwrap();
+    scene.peer.send(10, &receiver("new", 8));
+    scene.peer.send(10, &credit(8, u32::MAX - 2, u32::MAX));
+    scene.peer.quiet();
+    for sent in 1..=6 {
+        send(&mut scene.peer, link);
+        assert_eq!(scene.peer.told().len(), 1);
+        assert_eq!(scene.peer.engine.sender(link).unwrap().credit(), u32::MAX - sent);
+        // Told again with the count of before, it is the same credit.
+        scene.peer.send(10, &credit(8, u32::MAX - 2, u32::MAX));
+        assert_eq!(scene.peer.engine.sender(link).unwrap().credit(), u32::MAX - sent);
+    }
+}
+
+#[test]
+fn h23_a_sender_keeps_nothing_after_settlement() {
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let c = scene.c;
+        for id in 0..500 {
+            let seen = Flow { next_incoming_id: Some(TransferNumber(id)), ..credit(7, id, 1) };
+            scene.peer.send(10, &seen);
+            let mut sender = scene.peer.engine.sender(c).unwrap();
+            let settled = id % 4 == 0;
+            let key = sender.begin_delivery(DeliveryStart { settled, ..DeliveryStart::default() }).unwrap();
+            sender.finish(key).unwrap();
+            scene.peer.frames();
+            match id % 4 {
+                // Sent settled.
+                0 => {}
+                // Settled by the receiver.
+                1 => scene.peer.send(10, &disposition(Role::Receiver, id, id, true)),
+                // As where the receiver settles second: an outcome, which we settle, which the receiver settles too.
+                2 => {
+                    scene.peer.send(10, &disposition(Role::Receiver, id, id, false));
+                    let mut sender = scene.peer.engine.sender(c).unwrap();
+                    assert_eq!(sender.unsettled().len(), 1);
+                    sender.settle(key, Some(DeliveryState::Accepted)).unwrap();
+                    assert_eq!(scene.peer.told(), [format!("0 disposition sender {id} settled")]);
+                    scene.peer.send(10, &disposition(Role::Receiver, id, id, true));
+                }
+                // Settled by both at once.
+                _ => {
+                    scene.peer.engine.sender(c).unwrap().settle(key, None).unwrap();
+                    scene.peer.send(10, &disposition(Role::Receiver, id, id, true));
+                }
+            }
+            let mut sender = scene.peer.engine.sender(c).unwrap();
+            assert!(sender.unsettled().is_empty(), "{id}");
+            let outcomes = std::iter::from_fn(|| sender.next_outcome()).count();
+            assert_eq!(outcomes, usize::from(id % 4 != 3), "one outcome of each that we did not settle ourselves");
+            scene.peer.quiet();
+        }
+    }
+}
+
+#[test]
+fn h23_a_sender_keeps_nothing_after_detach() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &credit(7, 0, 5));
+    let keys = [(); 5].map(|()| send(&mut scene.peer, c));
+    scene.peer.quiet();
+    scene.peer.send(10, &detach(7, true));
+    scene.peer.quiet();
+    assert_eq!(scene.peer.engine.take_terminus(c).unwrap().unsettled.len(), 5);
+    assert!(scene.peer.engine.sender(c).is_none());
+    let again = scene.peer.engine.attach(scene.one, sending("c")).unwrap();
+    scene.peer.send(10, &receiver("c", 7));
+    scene.peer.send(10, &disposition(Role::Receiver, 0, 4, true));
+    let mut sender = scene.peer.engine.sender(again).unwrap();
+    assert!(sender.unsettled().is_empty() && sender.next_outcome().is_none());
+    assert_eq!(sender.settle(keys[0], None), Err(amqp10_link::SettleError::Unknown));
+    assert!(of_link(scene.peer.events(), again).iter().all(|event| *event == LinkEvent::Attached));
 }

@@ -29,6 +29,7 @@ fn wants(time: Duration) -> Open<'static> {
 
 #[test]
 fn h19_an_hour_of_silence_of_both_applications() {
+    // 2.4.5-04
     let times = [None, Some(15 * SECOND), Some(60 * SECOND)];
     for wire in [Wire::Whole, Wire::Octets] {
         for pace in [HeartbeatPace::Peer, HeartbeatPace::Both] {
@@ -49,6 +50,7 @@ fn h19_an_hour_of_silence_of_both_applications() {
 
 #[test]
 fn h19_a_heartbeat_leaves_within_half_of_what_the_peer_bears() {
+    // 2.4.5-06, 2.4.5-11
     for (pace, own, expected) in [
         (HeartbeatPace::Peer, Some(4 * SECOND), 10 * SECOND),
         (HeartbeatPace::Peer, None, 10 * SECOND),
@@ -84,6 +86,7 @@ fn h19_whatever_leaves_is_a_sign_of_life() {
 
 #[test]
 fn h19_a_peer_without_idle_time_out_gets_no_heartbeats() {
+    // 2.4.5-07, 2.7.1-14
     for open in [open(), wants(Duration::ZERO)] {
         let mut peer = Script::client(idle(None), open);
         peer.advance(HOUR);
@@ -94,6 +97,7 @@ fn h19_a_peer_without_idle_time_out_gets_no_heartbeats() {
 
 #[test]
 fn h19_a_mute_peer_is_given_up_at_twice_our_idle_time_out() {
+    // 2.4.5-01, 2.4.5-02, 2.4.5-05
     for pace in [HeartbeatPace::Peer, HeartbeatPace::Both] {
         let mut config = idle(Some(10 * SECOND));
         config.heartbeat_pace = pace;
@@ -113,6 +117,7 @@ fn h19_a_mute_peer_is_given_up_at_twice_our_idle_time_out() {
 
 #[test]
 fn h19_every_whole_frame_is_a_sign_of_life_and_half_a_frame_is_none() {
+    // 2.4.5-03, 2.4.5-15
     let mut scene = Scene::new(Wire::Octets);
     let peer = &mut scene.peer;
     // The default of 60 s, that is 120 s of silence.
@@ -189,6 +194,7 @@ fn h19_a_heartbeat_leaves_while_a_large_send_waits_for_window_or_credit() {
 
 #[test]
 fn h19_a_heartbeat_goes_before_queued_transfers() {
+    // 2.4.5-09
     let mut peer = Script::client(idle(None), Open { max_frame_size: 512, ..wants(4 * SECOND) });
     let session = peer.engine.begin(session_config()).unwrap();
     peer.send(10, &answer(0));
@@ -239,6 +245,7 @@ fn h19_an_application_that_takes_nothing_for_an_hour() {
 
 #[test]
 fn h19_no_heartbeat_before_open_or_after_close() {
+    // 2.4.5-12, 2.4.5-13, 2.4.5-14
     let mut config = idle(Some(4 * SECOND));
     config.heartbeat_pace = HeartbeatPace::Both;
     let mut peer = Script::silent_server(config.clone());

@@ -44,6 +44,7 @@ fn window(next_incoming_id: u32, incoming_window: u32) -> Flow<'static> {
 
 #[test]
 fn h14_next_outgoing_id_rewound_or_skipped() {
+    // 2.5.6-13
     for claimed in [0, 1, 50, 3_000_000_000] {
         let mut scene = Scene::new(Wire::Octets);
         let peer = &mut scene.peer;
@@ -68,6 +69,7 @@ fn h14_next_outgoing_id_rewound_or_skipped() {
 
 #[test]
 fn h14_transfers_beyond_the_incoming_window() {
+    // 2.5.6-16, 2.8.17-01
     refused_session("amqp:session:window-violation", |scene| {
         let peer = &mut scene.peer;
         peer.transfer(10, &amqp10_codec::Transfer { more: true, ..first(6, 0) }, b"x");
@@ -81,6 +83,7 @@ fn h14_transfers_beyond_the_incoming_window() {
 
 #[test]
 fn h14_a_window_of_0_in_either_direction() {
+    // 2.5.6-14, 2.5.6-17
     let mut closed = session_config();
     closed.incoming_window = 0;
     let (mut peer, session, link) = sending_session(512, closed.clone());
@@ -101,6 +104,7 @@ fn h14_a_window_of_0_in_either_direction() {
 
 #[test]
 fn h14_a_message_of_more_frames_than_the_peers_window() {
+    // 2.5.6-06, 2.5.6-19, 2.6.7-09
     let (mut peer, _, link) = sending_session(512, session_config());
     peer.send(10, &Flow { incoming_window: 3, ..credit(5, 0, 1) });
     peer.quiet();
@@ -119,6 +123,7 @@ fn h14_a_message_of_more_frames_than_the_peers_window() {
 
 #[test]
 fn h14_a_message_of_more_frames_than_our_window() {
+    // 2.5.6-18
     for wire in WIRES {
         let mut small = config();
         small.max_frame_size = 512;
@@ -143,6 +148,7 @@ fn h14_a_message_of_more_frames_than_our_window() {
 
 #[test]
 fn h14_a_window_that_was_shrunk_below_what_is_in_flight() {
+    // 2.5.6-07, 2.5.6-11, 2.5.6-15
     let (mut peer, _, link) = sending_session(512, session_config());
     peer.send(10, &Flow { incoming_window: 10, ..credit(5, 0, 100) });
     for _ in 0..20 {
@@ -159,6 +165,7 @@ fn h14_a_window_that_was_shrunk_below_what_is_in_flight() {
 
 #[test]
 fn h14_the_session_part_of_a_links_flow_counts() {
+    // 2.7.4-04, 2.6.7-24
     let (mut peer, _, link) = sending_session(512, session_config());
     peer.send(10, &Flow { incoming_window: 1, ..credit(5, 0, 10) });
     send(&mut peer, link, 1);
@@ -171,6 +178,7 @@ fn h14_the_session_part_of_a_links_flow_counts() {
 
 #[test]
 fn h16_transfer_ids_and_windows_across_the_wrap() {
+    // 2.5.6-02, 2.5.6-09
     let mut start = session_config();
     start.next_outgoing_id = TransferNumber(u32::MAX - 2);
     let (mut peer, session, link) = sending_session(512, start);
@@ -236,6 +244,7 @@ fn h16_incoming_ids_and_dispositions_across_the_wrap() {
 
 #[test]
 fn h16_outgoing_ids_and_dispositions_across_the_wrap() {
+    // 2.7.6-04
     let mut start = session_config();
     start.next_outgoing_id = TransferNumber(u32::MAX - 2);
     let (mut peer, _, link) = sending_session(512, start);
@@ -261,6 +270,7 @@ fn h16_outgoing_ids_and_dispositions_across_the_wrap() {
 
 #[test]
 fn h16_hundreds_of_deliveries_across_every_wrap() {
+    // 2.6.7-22, 2.6.9-01
     for wire in WIRES {
         let mut pair = Pair::opened(config(), config());
         pair.wire = wire;
@@ -332,6 +342,7 @@ fn outcomes(peer: &mut Script, links: [LinkId; 2], keys: [amqp10_link::DeliveryK
 
 #[test]
 fn h17_ranges_whose_last_stands_before_their_first() {
+    // 2.7.6-16
     for (first, last) in [(0, u32::MAX), (5, 3), (u32::MAX, u32::MAX - 1), (0, 0x8000_0001)] {
         refused_session("amqp:invalid-field", |scene| {
             scene.peer.send(10, &disposition(Role::Receiver, first, last, true));
@@ -344,6 +355,7 @@ fn h17_ranges_whose_last_stands_before_their_first() {
 
 #[test]
 fn h17_an_antipodal_range_costs_what_lives_in_it() {
+    // 2.7.6-14
     for (first, last) in [(0, 0x8000_0000), (0, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe), (0x8000_0005, 5)] {
         let (mut peer, links, keys) = five_sent();
         // Id by id these would take days.
@@ -358,6 +370,7 @@ fn h17_an_antipodal_range_costs_what_lives_in_it() {
 
 #[test]
 fn h17_a_range_over_several_links() {
+    // 2.7.6-07, 2.6.2-04
     let (mut peer, links, keys) = five_sent();
     peer.send(10, &disposition(Role::Receiver, 1, 2, true));
     let told = peer.events();
@@ -367,6 +380,7 @@ fn h17_a_range_over_several_links() {
 
 #[test]
 fn h17_a_range_of_deliveries_settled_already_or_never_sent() {
+    // 2.7.6-08, 2.6.12-13, 2.6-03
     let (mut peer, links, keys) = five_sent();
     peer.send(10, &disposition(Role::Receiver, 1, 3, true));
     assert_eq!(outcomes(&mut peer, links, keys), [(1, true), (2, true), (3, true)]);
@@ -382,6 +396,7 @@ fn h17_a_range_of_deliveries_settled_already_or_never_sent() {
 
 #[test]
 fn h17_a_role_speaks_of_one_direction_only() {
+    // 2.7.6-05, 2.7.6-06
     let mut scene = Scene::new(Wire::Whole);
     let peer = &mut scene.peer;
     peer.send(10, &credit(7, 0, 10));
@@ -390,7 +405,8 @@ fn h17_a_role_speaks_of_one_direction_only() {
     peer.quiet();
     // Delivery 0 went out, and another delivery 0 came in.
     peer.send(10, &disposition(Role::Sender, 0, 0, true));
-    assert_eq!(peer.events(), []);
+    let told = peer.events();
+    assert!(matches!(told[..], [Event::Link(link, LinkEvent::Disposition(_))] if link == scene.a), "{told:?}");
     assert_eq!(peer.engine.sender(scene.c).unwrap().unsettled().len(), 1);
     assert_eq!(peer.engine.receiver(scene.a).unwrap().unsettled().len(), 0);
     peer.send(10, &disposition(Role::Receiver, 0, 0, true));
@@ -400,6 +416,7 @@ fn h17_a_role_speaks_of_one_direction_only() {
 
 #[test]
 fn h18_ends_crossing_on_the_wire() {
+    // 2.5.3-01, 2.5.5-05
     for error in [None, Some(problem())] {
         let mut scene = Scene::new(Wire::Octets);
         scene.peer.engine.end(scene.one, error.clone());
@@ -443,6 +460,7 @@ fn h18_ends_of_two_engines_crossing() {
 
 #[test]
 fn h18_an_end_is_answered_at_once() {
+    // 2.5.5-06, 2.5.2-05
     for error in [None, Some(problem())] {
         let mut scene = Scene::new(Wire::Octets);
         scene.peer.send(10, &amqp10_codec::End { error: error.clone() });
@@ -456,6 +474,7 @@ fn h18_an_end_is_answered_at_once() {
 
 #[test]
 fn h18_a_begin_right_behind_an_end() {
+    // 2.5.2-03, 2.5.2-06
     let mut scene = Scene::new(Wire::Whole);
     scene.peer.octets(&[frame(10, &end()), frame(10, &begin()), frame(10, &sender("new", 5))].concat());
     let told = scene.peer.events();
@@ -509,6 +528,7 @@ fn h18_an_end_before_a_begin_that_cannot_be_sent() {
 
 #[test]
 fn a_begin_that_is_refused_not_answered_or_given_up() {
+    // 2.5.1-08
     // Refused by the application.
     let mut peer = Script::server(config(), open());
     peer.send(10, &begin());
@@ -553,6 +573,7 @@ fn a_begin_that_is_refused_not_answered_or_given_up() {
 
 #[test]
 fn begins_answered_in_another_order() {
+    // 2.5.1-01, 2.5.1-02, 2.5.1-04, 2.7.2-03
     let mut peer = Script::client(config(), open());
     let ids = [(); 3].map(|()| peer.engine.begin(session_config()).unwrap());
     for at in [2, 0, 1] {
@@ -564,12 +585,18 @@ fn begins_answered_in_another_order() {
 
 #[test]
 fn handles_that_are_not_attached() {
+    // 2.5.4-01, 2.7.4-06, 2.7.5-04, 2.7.7-04, 2.8.17-04
     let unattached = "amqp:session:unattached-handle";
     for handle in [0, 1, 8, HANDLE_MAX, u32::MAX] {
         refused_session(unattached, |scene| scene.peer.deliver(10, handle, 0, b"x"));
         refused_session(unattached, |scene| scene.peer.send(10, &credit(handle, 0, 1)));
         refused_session(unattached, |scene| scene.peer.send(10, &detach(handle, true)));
     }
+}
+
+#[test]
+fn handles_that_are_in_use_or_above_ours() {
+    // 2.7.2-06, 2.7.3-05, 2.8.17-03
     refused_session("amqp:session:handle-in-use", |scene| scene.peer.send(10, &sender("new", 5)));
     refused_session("amqp:session:handle-in-use", |scene| scene.peer.send(10, &sender("a", 5)));
     for handle in [HANDLE_MAX + 1, u32::MAX] {
@@ -579,6 +606,7 @@ fn handles_that_are_not_attached() {
 
 #[test]
 fn a_coordinator_and_unknown_termini_are_offered_and_can_be_refused_alone() {
+    // 4.5.1-03, 3.5-01
     let target = |peer: &mut Script, link| peer.engine.remote_attach(link).unwrap().target.clone().unwrap();
     let unknown = || Described::new(&Symbol::from_static("example:target:list"), &List::new());
     let coordinator = Coordinator { capabilities: [TxnCapability::LOCAL_TRANSACTIONS].into_iter().collect() };
@@ -622,6 +650,7 @@ fn a_coordinator_and_unknown_termini_are_offered_and_can_be_refused_alone() {
 
 #[test]
 fn frames_that_no_session_can_bear() {
+    // 2.6-01, 2.5.4-02, 2.5.5-07, 2.8.15-06, 2.8.15-07
     refused_session("amqp:not-allowed", |scene| scene.peer.deliver(10, 7, 0, b"from a receiver"));
     refused_session("amqp:invalid-field", |scene| {
         scene.peer.send(10, &Attach { initial_delivery_count: None, ..sender("new", 8) });
@@ -652,6 +681,7 @@ fn a_session_ended_by_the_engine_takes_no_commands() {
 
 #[test]
 fn h18_frames_before_our_begin_wait_for_it() {
+    // 2.5.5-03, 2.5.1-03, 2.7.2-04
     for wire in WIRES {
         let mut peer = Script::server(config(), open());
         peer.wire = wire;
@@ -745,6 +775,7 @@ fn a_session_that_lets_the_peer_use_any_handle() {
 
 #[test]
 fn h17_states_told_again_and_again_are_held_once() {
+    // 2.7.6-10, 2.6.12-05
     let (mut peer, links, keys) = five_sent();
     for n in 0..1000 {
         let state = Some(DeliveryState::Received(amqp10_codec::Received { section_number: 0, section_offset: n }));
@@ -763,4 +794,97 @@ fn h17_states_told_again_and_again_are_held_once() {
     assert_eq!((third.key, third.settled), (keys[4], true));
     assert_eq!(third.state, second.state, "no state leaves the one before");
     assert_eq!(outcomes(&mut peer, links, keys), [(1, false), (3, false)]);
+}
+
+#[test]
+fn h16_our_windows_across_the_wrap() {
+    // 2.5.6-02, 2.5.6-03, 2.5.6-04, 2.5.6-16
+    for wire in WIRES {
+        let mut peer = Script::client(config(), open());
+        peer.wire = wire;
+        let session = peer.engine.begin(session_config()).unwrap();
+        peer.send(10, &Begin { next_outgoing_id: TransferNumber(u32::MAX - 2), ..answer(0) });
+        let mut config = receiving("in");
+        config.credit = amqp10_link::CreditMode::Manual;
+        let link = peer.engine.attach(session, config).unwrap();
+        peer.send(10, &sender("in", 5));
+        peer.engine.receiver(link).unwrap().set_credit(10_000);
+        peer.quiet();
+        // What the peer knows: the first id that it may not use.
+        let mut next = u32::MAX - 2;
+        let mut end = next.wrapping_add(WINDOW);
+        for n in 0..3 * WINDOW {
+            assert!(end.wrapping_sub(next) as i32 > 0, "the window is renewed before it is used up");
+            peer.deliver(10, 5, n, b"x");
+            next = next.wrapping_add(1);
+            for (_, body, _) in peer.frames() {
+                let amqp10_codec::Performative::Flow(flow) = body else { panic!("{body:?}") };
+                assert_eq!(flow.next_incoming_id, Some(TransferNumber(next)));
+                end = next.wrapping_add(flow.incoming_window);
+            }
+        }
+        // One transfer for every id up to the end, and one beyond; the engine is not given a chance to renew its window.
+        let many = |count: u32| -> Vec<u8> {
+            let last = count - 1;
+            let transfer =
+                |n| amqp10_codec::Transfer { more: n < last, ..if n == 0 { first(5, 1_000) } else { next_transfer() } };
+            (0..count).flat_map(|n| transfer_frame(10, &transfer(n), b"x")).collect()
+        };
+        peer.octets(&many(end.wrapping_sub(next)));
+        assert!(peer.events().iter().all(|event| matches!(event, Event::Link(..))));
+        peer.octets(&transfer_frame(10, &first(5, 1_001), b"x"));
+        assert_eq!(peer.told().last().unwrap(), "0 end amqp:session:window-violation");
+    }
+}
+
+fn next_transfer() -> amqp10_codec::Transfer<'static> {
+    support::script::next(5)
+}
+
+#[test]
+fn h16_dispositions_of_our_sender_across_the_wrap() {
+    let mut start = session_config();
+    start.next_outgoing_id = TransferNumber(u32::MAX - 2);
+    let (mut peer, _, link) = sending_session(512, start);
+    let granted = Flow { next_incoming_id: Some(TransferNumber(u32::MAX - 2)), ..credit(5, 0, 6) };
+    peer.send(10, &granted);
+    let keys: Vec<_> = (0..6).map(|_| send(&mut peer, link, 1)).collect();
+    peer.quiet();
+    peer.send(10, &disposition(Role::Receiver, u32::MAX - 2, 2, false));
+    let mut sender = peer.engine.sender(link).unwrap();
+    for key in keys {
+        let outcome = sender.next_outcome().unwrap();
+        assert_eq!((outcome.key, outcome.settled), (key, false));
+        sender.settle(key, outcome.state).unwrap();
+    }
+    assert_eq!(peer.told(), [format!("0 disposition sender {} to 2 settled", u32::MAX - 2)]);
+    assert!(peer.engine.sender(link).unwrap().unsettled().is_empty());
+}
+
+#[test]
+fn h17_ranges_of_a_sender_settle_what_lives_in_them() {
+    for (first, last) in [(0, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe), (0x8000_0005, 5), (0, 4)] {
+        let mut scene = Scene::new(Wire::Octets);
+        let handles = [5, 6, 5, 6, 5];
+        (0..5).for_each(|id| scene.peer.deliver(10, handles[id as usize], id, b"x"));
+        scene.peer.quiet();
+        for _ in 0..1_000 {
+            scene.peer.send(10, &disposition(Role::Sender, first, last, true));
+        }
+        let told = scene.peer.events();
+        let settled =
+            |event: &Event| matches!(event, Event::Link(_, LinkEvent::Disposition(outcome)) if outcome.settled);
+        assert!(told.len() == 5 && told.iter().all(settled), "each told once: {told:?}");
+        assert_eq!(scene.peer.told(), [] as [&str; 0]);
+        for link in [scene.a, scene.b] {
+            let mut receiver = scene.peer.engine.receiver(link).unwrap();
+            assert!(receiver.unsettled().is_empty(), "{first} to {last}");
+            // What was settled meanwhile is still handed over, and cannot be settled again.
+            while let Some(delivery) = receiver.next_delivery() {
+                let settled = receiver.settle(delivery.key, DeliveryState::Accepted, true);
+                assert_eq!(settled, Err(amqp10_link::SettleError::Unknown));
+            }
+        }
+        scene.session_one_works();
+    }
 }

@@ -27,6 +27,7 @@ fn payloads(scene: &mut Scene) -> Vec<Vec<u8>> {
 
 #[test]
 fn h20_transfers_without_credit() {
+    // 2.6.7-12, 2.6.5-01, 2.6.5-02, 2.6.5-03, 2.8.18-02
     let limit = "amqp:link:transfer-limit-exceeded";
     refused_link(limit, |scene| {
         for id in 0..CREDIT {
@@ -79,6 +80,7 @@ fn h20_credit_larger_than_any_queue() {
 
 #[test]
 fn h21_delivery_id_missing_on_the_first_transfer() {
+    // 2.7.5-05
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.transfer(10, &Transfer { delivery_id: None, ..first(5, 0) }, b"x");
     });
@@ -92,6 +94,7 @@ fn h21_delivery_id_missing_on_the_first_transfer() {
 
 #[test]
 fn h21_delivery_id_changed_in_the_middle() {
+    // 2.7.5-07
     for id in [0, 2, u32::MAX] {
         refused_link("amqp:invalid-field", |scene| {
             scene.peer.transfer(10, &more(first(5, 1)), b"x");
@@ -136,6 +139,7 @@ fn h21_a_delivery_id_is_not_a_transfer_id() {
 
 #[test]
 fn h21_and_h22_fields_may_be_repeated_on_later_transfers() {
+    // 2.7.5-06
     let mut scene = Scene::new(Wire::Octets);
     scene.peer.transfer(10, &more(first(5, 0)), b"a");
     scene.peer.transfer(10, &first(5, 0), b"b");
@@ -168,6 +172,7 @@ fn h22_delivery_tag_over_32_octets() {
 
 #[test]
 fn h22_delivery_tag_missing() {
+    // 2.7.5-09
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.transfer(10, &Transfer { delivery_tag: None, ..first(5, 0) }, b"x");
     });
@@ -175,6 +180,7 @@ fn h22_delivery_tag_missing() {
 
 #[test]
 fn h22_delivery_tag_changed() {
+    // 2.7.5-10
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.transfer(10, &more(first(5, 0)), b"x");
         scene.peer.quiet();
@@ -184,6 +190,7 @@ fn h22_delivery_tag_changed() {
 
 #[test]
 fn h22_delivery_tag_duplicate_among_unsettled_ones() {
+    // 2.6.12-14
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.deliver(10, 5, 0, b"x");
         scene.peer.quiet();
@@ -203,6 +210,7 @@ fn h22_delivery_tag_duplicate_among_unsettled_ones() {
 
 #[test]
 fn h22_message_format_changed_in_mid_delivery() {
+    // 2.7.5-12
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.transfer(10, &more(first(5, 0)), b"x");
         scene.peer.quiet();
@@ -212,6 +220,7 @@ fn h22_message_format_changed_in_mid_delivery() {
 
 #[test]
 fn h22_abort() {
+    // 2.6.14-05, 2.6.14-07, 2.7.5-20, 2.7.5-37, 2.7.5-39
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let a = scene.a;
@@ -245,6 +254,7 @@ fn h22_abort() {
 
 #[test]
 fn h22_interleaved_deliveries_on_one_link() {
+    // 2.6.14-02, 2.6.14-03
     refused_link("amqp:invalid-field", |scene| {
         scene.peer.transfer(10, &more(first(5, 0)), b"x");
         scene.peer.quiet();
@@ -263,6 +273,7 @@ fn h22_interleaved_deliveries_on_one_link() {
 
 #[test]
 fn h22_payload_beyond_max_message_size() {
+    // 2.8.18-03
     let most = vec![7; MAX_MESSAGE_SIZE as usize];
     let beyond = [&most[..], b"x"].concat();
     refused_link("amqp:link:message-size-exceeded", |scene| scene.peer.deliver(10, 5, 0, &beyond));
@@ -282,6 +293,7 @@ fn h22_payload_beyond_max_message_size() {
 
 #[test]
 fn h22_settled_on_later_transfers() {
+    // 2.7.5-13, 2.7.5-14, 2.7.5-15
     let cases = [
         ([None, None, None], false),
         ([None, None, Some(true)], true),
@@ -333,6 +345,7 @@ fn h22_state_on_later_transfers() {
 
 #[test]
 fn h15_zero_payload_transfers_without_end() {
+    // 2.6.14-08
     refused_link("amqp:resource-limit-exceeded", |scene| {
         scene.peer.transfer(10, &more(first(5, 0)), b"");
         for _ in 1..64 {
@@ -379,6 +392,7 @@ fn h23_deliveries_that_are_never_settled_replenish_credit_as_the_policy_says() {
 
 #[test]
 fn h23_nothing_is_kept_after_settlement() {
+    // 2.7.6-09
     let mut scene = Scene::new(Wire::Whole);
     let a = scene.a;
     for id in 0..1_000 {
@@ -402,6 +416,7 @@ fn h23_nothing_is_kept_after_settlement() {
 
 #[test]
 fn h23_nothing_is_kept_after_a_second_mode_echo() {
+    // 2.6.12-11, 2.7.5-23, 2.7.5-24
     use amqp10_codec::{Attach, ReceiverSettleMode::Second};
     for wire in WIRES {
         let mut scene = Scene::new(wire);
@@ -485,6 +500,7 @@ fn h20_a_transfer_before_our_attach() {
 
 #[test]
 fn h20_credit_lowered_below_what_is_in_flight() {
+    // 2.6.7-11, 2.6.10-01
     for wire in WIRES {
         let mut scene = Scene::new(wire);
         let a = scene.a;
@@ -549,6 +565,7 @@ fn h23_pre_settled_deliveries_replenish_credit() {
 
 #[test]
 fn the_start_of_a_delivery_is_told_once() {
+    // 2.7.5-19
     let mut scene = Scene::new(Wire::Whole);
     let a = scene.a;
     let mut started = 0;
@@ -562,4 +579,85 @@ fn the_start_of_a_delivery_is_told_once() {
         assert_eq!(taken.into_bytes(), payload);
     }
     assert_eq!(started, 1);
+}
+
+#[test]
+fn h21_after_a_message_of_many_frames_our_next_delivery_id_is_one_higher() {
+    // 2.5-02, 2.7.5-05, 2.7.5-08
+    use amqp10_codec::{Begin, Open, Performative};
+    use amqp10_link::DeliveryStart;
+    use bytes::Bytes;
+    let mut peer = support::Script::client(support::scene::config(), Open { max_frame_size: 512, ..open() });
+    let session = peer.engine.begin(support::scene::session_config()).unwrap();
+    peer.send(10, &Begin { incoming_window: 1_000, ..answer(0) });
+    let links = ["a", "b"].map(|name| peer.engine.attach(session, support::scene::sending(name)).unwrap());
+    for (name, handle) in [("a", 5), ("b", 6)] {
+        peer.send(10, &receiver(name, handle));
+        peer.send(10, &amqp10_codec::Flow { incoming_window: 1_000, ..credit(handle, 0, 10) });
+    }
+    peer.quiet();
+    for octets in [5_000, 1, 3_000, 0] {
+        for link in links {
+            let mut sender = peer.engine.sender(link).unwrap();
+            let key = sender.begin_delivery(DeliveryStart::default()).unwrap();
+            sender.write(key, Bytes::from(vec![7; octets])).unwrap();
+            sender.finish(key).unwrap();
+        }
+    }
+    let frames = peer.frames();
+    let ids: Vec<u32> = frames
+        .iter()
+        .filter_map(
+            |(_, body, _)| if let Performative::Transfer(transfer) = body { transfer.delivery_id } else { None },
+        )
+        .map(|id| id.0)
+        .collect();
+    assert_eq!(ids, (0..8).collect::<Vec<_>>());
+    assert!(frames.len() > 40, "{} frames", frames.len());
+}
+
+#[test]
+fn a_message_whose_body_does_not_decode_ends_nothing() {
+    use amqp10_codec::MessageView;
+    let bodies: [&[u8]; 5] = [
+        // No section, a section without its value, a string beyond the end, an unknown section, garbage.
+        &[0x40],
+        &[0x00, 0x53, 0x77],
+        &[0x00, 0x53, 0x77, 0xa1, 200, b'x'],
+        &[0x00, 0x53, 0x99, 0x45],
+        &[0xff; 100],
+    ];
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        for (id, body) in bodies.into_iter().enumerate() {
+            assert!(MessageView::parse(body).is_err(), "{body:?}");
+            scene.peer.deliver(10, 5, id as u32, body);
+            assert_eq!(scene.peer.events(), [Event::Link(scene.a, LinkEvent::DeliveryComplete)]);
+            let delivery = take(&mut scene).pop().unwrap();
+            assert_eq!(delivery.payload.into_bytes(), body, "the octets stay at hand");
+            let mut receiver = scene.peer.engine.receiver(scene.a).unwrap();
+            receiver.settle(delivery.key, DeliveryState::Rejected(Default::default()), true).unwrap();
+            assert!(scene.peer.told().contains(&format!("0 disposition receiver {id} settled")));
+        }
+        scene.session_one_works();
+    }
+}
+
+#[test]
+fn a_delivery_to_be_settled_second_on_a_link_whose_receiver_settles_first() {
+    // 2.7.5-25, 2.7.5-26
+    use amqp10_codec::ReceiverSettleMode::{First, Second};
+    refused_link("amqp:invalid-field", |scene| {
+        scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), ..first(5, 0) }, b"x");
+    });
+    refused_link("amqp:invalid-field", |scene| {
+        scene.peer.transfer(10, &more(first(5, 0)), b"x");
+        scene.peer.quiet();
+        scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), ..next(5) }, b"x");
+    });
+    // It may say what holds anyway, and of what is settled it says nothing.
+    let mut scene = Scene::new(Wire::Octets);
+    scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(First), ..first(5, 0) }, b"a");
+    scene.peer.transfer(10, &Transfer { rcv_settle_mode: Some(Second), settled: Some(true), ..first(5, 1) }, b"b");
+    assert_eq!(payloads(&mut scene), [b"a", b"b"]);
 }

@@ -240,6 +240,7 @@ mod tests {
 
     #[test]
     fn h34_default_ports() {
+        // 2.8.19-01, 2.8.19-02
         assert_eq!((url("amqp://h").port, url("AMQPS://h").port, url("amqps://h:1").port), (5672, 5671, 1));
         for port in ["0", "65536", "x", ""] {
             let text = format!("amqp://h:{port}");

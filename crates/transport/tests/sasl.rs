@@ -300,3 +300,21 @@ async fn h32_memory_before_authentication_is_capped_for_clients() {
     let error = connected(&flood, AcceptOptions::default(), Some(Verdict::Accept)).await.unwrap_err();
     assert!(matches!(error, AcceptError::Sasl(SaslError::Frame(_))), "{error:?}");
 }
+
+#[tokio::test]
+async fn who_is_refused_is_told_so_and_hung_up_on() {
+    // 5.1-02, 5.3.3.5-04, 5.3.3.5-05
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (tcp, _) = listener.accept().await.unwrap();
+    client.write_all(&[&SASL[..], &init()].concat()).await.unwrap();
+    let options = AcceptOptions::default();
+    let mut told = Vec::new();
+    let (result, read) =
+        tokio::join!(accept(tcp, &options, |_| async { Verdict::Refuse }), client.read_to_end(&mut told));
+    assert!(matches!(result, Err(AcceptError::Sasl(SaslError::Refused(SaslCode::Auth)))), "{result:?}");
+    read.expect("an end, not a reset");
+    // The outcome has its code and no data.
+    assert!(told.ends_with(&outcome(SaslCode::Auth)), "{told:?}");
+    assert!(told.ends_with(b"\xc0\x03\x01\x50\x01"), "{told:?}");
+}

@@ -106,6 +106,7 @@ fn begins(error: &TlsError, text: &str) {
 
 #[tokio::test]
 async fn a_certificate_by_an_authority_that_is_trusted() {
+    // 2.8.19-03, 5.2.1-01, 5.2.1-02
     let authority = Authority::new("authority");
     let (port, serving) = serve(authority.server(&["localhost"], |_| {})).await;
     reach("localhost", port, authority.client()).await.unwrap();
@@ -126,6 +127,7 @@ async fn h33_expired_certificate() {
 
 #[tokio::test]
 async fn h33_self_signed_certificate() {
+    // 5.2-05
     let key = KeyPair::generate().unwrap();
     let certificate = params(&["localhost"]).self_signed(&key).unwrap();
     let server = || TlsServer::new(None, certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
@@ -271,4 +273,26 @@ async fn both_providers_of_cryptography_in_one_tree() {
         }
     }
     assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "nothing was installed in the process");
+}
+
+#[tokio::test]
+async fn the_client_greets_first_and_names_the_server() {
+    // 5.2-03, 5.2-04
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let greeted = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let mut head = [0; 5];
+        tcp.read_exact(&mut head).await.unwrap();
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+        tcp.read_exact(&mut hello).await.unwrap();
+        (head[0], hello)
+    });
+    let mut options = ConnectOptions::new("127.0.0.1", port);
+    (options.tls, options.tls_server_name) = (Some(TlsClient::new().unwrap()), Some("host.example".to_owned()));
+    reach_with(&options).await.unwrap_err();
+    let (kind, hello) = greeted.await.unwrap();
+    // A handshake record with a ClientHello, whose server_name is a host_name.
+    assert_eq!((kind, hello[0]), (0x16, 1));
+    assert!(hello.windows(15).any(|found| found == b"\0\0\x0chost.example"), "{hello:?}");
 }

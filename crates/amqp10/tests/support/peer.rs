@@ -62,6 +62,12 @@ impl Peer {
         peer
     }
 
+    /// The stream, of which nothing is read ahead.
+    pub(crate) fn into_stream(self) -> DuplexStream {
+        assert!(self.input.is_empty());
+        self.stream
+    }
+
     async fn write(&mut self, octets: &[u8]) {
         // The other side may have gone.
         let _ = self.stream.write_all(octets).await;

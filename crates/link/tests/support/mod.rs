@@ -3,16 +3,21 @@
 #![allow(dead_code)]
 // Every test file uses its own part of this.
 
+pub(crate) mod checker;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod snapshot;
 
+use std::collections::HashSet;
 use std::io::IoSlice;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use amqp10_link::{
     Config, Connection, Event, LinkConfig, LinkEvent, LinkId, Output, SessionConfig, SessionEvent, SessionId,
 };
 use bytes::BytesMut;
+use checker::Checker;
 pub(crate) use script::Script;
 
 /// How octets travel from one engine to the other.
@@ -26,9 +31,75 @@ pub(crate) enum Wire {
     Cut,
 }
 
+/// An engine of which everything that it sends and tells is checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    engine: Connection,
+    checker: Checker,
+    endings: Endings,
+}
+
+impl Checked {
+    /// The engine alone, unchecked from here on.
+    pub(crate) fn into_engine(self) -> Connection {
+        self.engine
+    }
+}
+
+impl From<Connection> for Checked {
+    fn from(engine: Connection) -> Self {
+        Self { engine, checker: Checker::default(), endings: Endings::default() }
+    }
+}
+
+impl Checked {
+    /// For tests that go past the checker with what comes in: from here on what leaves is not held against it.
+    pub(crate) fn look_away(&mut self) {
+        self.checker.look_away();
+    }
+}
+
+impl Deref for Checked {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.engine
+    }
+}
+
+impl DerefMut for Checked {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.engine
+    }
+}
+
+/// What has ended: once only, and nothing is told of it afterwards.
+#[derive(Debug, Default)]
+struct Endings {
+    connection: bool,
+    sessions: HashSet<SessionId>,
+    links: HashSet<LinkId>,
+}
+
+impl Endings {
+    fn told(&mut self, event: &Event) {
+        assert!(!self.connection, "{event:?} after the last");
+        match event {
+            Event::Closed(_) => self.connection = true,
+            Event::Session(id, SessionEvent::Ended(_)) => assert!(self.sessions.insert(*id), "ended twice"),
+            Event::Session(id, _) => assert!(!self.sessions.contains(id), "{event:?} after its end"),
+            Event::Link(id, LinkEvent::Detached { .. }) => assert!(self.links.insert(*id), "detached twice"),
+            // A link that was detached and not closed lives on in its deliveries, §2.6.4.
+            Event::Link(_, LinkEvent::Outcomes | LinkEvent::Disposition(_)) => {}
+            Event::Link(id, _) => assert!(!self.links.contains(id), "{event:?} after its end"),
+            _ => {}
+        }
+    }
+}
+
 pub(crate) struct Pair {
-    pub(crate) client: Connection,
-    pub(crate) server: Connection,
+    pub(crate) client: Checked,
+    pub(crate) server: Checked,
     pub(crate) now: Instant,
     pub(crate) wire: Wire,
     to_server: BytesMut,
@@ -36,7 +107,8 @@ pub(crate) struct Pair {
 }
 
 /// Everything that an engine has to send.
-pub(crate) fn drain(engine: &mut Connection, now: Instant) -> Vec<u8> {
+#[track_caller]
+pub(crate) fn drain(engine: &mut Checked, now: Instant) -> Vec<u8> {
     let mut output = Output::new();
     while engine.poll_output(&mut output, usize::MAX, now) {}
     let mut octets = Vec::new();
@@ -47,28 +119,32 @@ pub(crate) fn drain(engine: &mut Connection, now: Instant) -> Vec<u8> {
         slices[..filled].iter().for_each(|slice| octets.extend_from_slice(slice));
         output.advance(octets.len() - before);
     }
+    engine.checker.sent(&octets);
     octets
 }
 
 /// Hands octets to an engine; what it leaves of them stays in `buffer`.
-pub(crate) fn push(wire: Wire, to: &mut Connection, buffer: &mut BytesMut, octets: &[u8], now: Instant) {
+pub(crate) fn push(wire: Wire, to: &mut Checked, buffer: &mut BytesMut, octets: &[u8], now: Instant) {
     let step = if wire == Wire::Octets { 1 } else { octets.len().max(1) };
     for octets in octets.chunks(step) {
         buffer.extend_from_slice(octets);
+        to.checker.received(octets);
         to.handle_input(buffer, now);
     }
 }
 
-pub(crate) fn events(engine: &mut Connection) -> Vec<Event> {
-    std::iter::from_fn(|| engine.poll_event()).collect()
+pub(crate) fn events(engine: &mut Checked) -> Vec<Event> {
+    let events: Vec<Event> = std::iter::from_fn(|| engine.poll_event()).collect();
+    events.iter().for_each(|event| engine.endings.told(event));
+    events
 }
 
 impl Pair {
     pub(crate) fn new(client: Config, server: Config) -> Self {
         let now = Instant::now();
         Self {
-            client: Connection::client(client, now).unwrap(),
-            server: Connection::server(server, now),
+            client: Connection::client(client, now).unwrap().into(),
+            server: Connection::server(server, now).into(),
             now,
             wire: Wire::Whole,
             to_server: BytesMut::new(),
@@ -92,7 +168,7 @@ impl Pair {
         Self::opened(Config::new("client"), Config::new("server"))
     }
 
-    fn carry(wire: Wire, from: &mut Connection, to: &mut Connection, buffer: &mut BytesMut, now: Instant) -> bool {
+    fn carry(wire: Wire, from: &mut Checked, to: &mut Checked, buffer: &mut BytesMut, now: Instant) -> bool {
         let octets = drain(from, now);
         if wire == Wire::Cut {
             return false;

@@ -60,7 +60,12 @@ pub(crate) fn sending(name: &'static str) -> LinkConfig {
 
 impl Scene {
     pub(crate) fn new(wire: Wire) -> Self {
-        let mut peer = Script::client(config(), open());
+        Self::with(wire, config())
+    }
+
+    /// With another configuration of the engine's connection.
+    pub(crate) fn with(wire: Wire, config: Config) -> Self {
+        let mut peer = Script::client(config, open());
         peer.wire = wire;
         let one = peer.engine.begin(session_config()).unwrap();
         let two = peer.engine.begin(session_config()).unwrap();

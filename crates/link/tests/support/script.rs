@@ -10,13 +10,13 @@ use amqp10_codec::{
 use amqp10_link::{Config, Connection, Event, LinkEvent, LinkId};
 use bytes::BytesMut;
 
-use super::{Wire, drain, events, push};
+use super::{Checked, Wire, drain, events, push};
 
 /// A frame that the engine sent, with the payload behind its performative.
 pub(crate) type Told = (u16, Performative<'static>, Vec<u8>);
 
 pub(crate) struct Script {
-    pub(crate) engine: Connection,
+    pub(crate) engine: Checked,
     pub(crate) now: Instant,
     pub(crate) wire: Wire,
     /// What the engine was told to bear: nothing it sends may be larger.
@@ -27,7 +27,14 @@ pub(crate) struct Script {
 
 impl Script {
     fn new(engine: Connection, now: Instant) -> Self {
-        Self { engine, now, wire: Wire::Whole, max_frame_size: u32::MAX, input: BytesMut::new(), output: Vec::new() }
+        Self {
+            engine: engine.into(),
+            now,
+            wire: Wire::Whole,
+            max_frame_size: u32::MAX,
+            input: BytesMut::new(),
+            output: Vec::new(),
+        }
     }
 
     /// The engine speaks first; nothing is answered yet.
@@ -91,6 +98,7 @@ impl Script {
     }
 
     /// What the engine has sent since the last call.
+    #[track_caller]
     pub(crate) fn frames(&mut self) -> Vec<Told> {
         self.poll();
         let octets = std::mem::take(&mut self.output);

@@ -1,4 +1,4 @@
-use amqp10_codec::sasl::{SaslChallenge, SaslCode, SaslInit, SaslOutcome, SaslResponse};
+use amqp10_codec::sasl::{Mechanisms, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
 use amqp10_codec::{Binary, Channel, Encode, FrameErrorKind, FrameType, Symbol, encode_frame};
 
 use super::*;
@@ -44,6 +44,7 @@ fn serve(octets: &[u8]) -> (Result<ServerStep, SaslError>, Vec<u8>) {
 
 #[test]
 fn h31_success_with_outcome_header_and_open_in_one_segment_and_split_at_every_octet() {
+    // 5.3-04
     let next_layer = [&AMQP[..], b"open"].concat();
     let all = [outcome(SaslCode::Ok), next_layer.clone()].concat();
     for cut in 0..=all.len() {
@@ -61,6 +62,7 @@ fn h31_success_with_outcome_header_and_open_in_one_segment_and_split_at_every_oc
 
 #[test]
 fn h31_what_a_client_pipelines_behind_its_init_belongs_to_the_next_layer() {
+    // 5.3-05, 5.3.3.2-05
     let all = [&SASL[..], &init("PLAIN", b"\0user\0password"), &AMQP, b"open"].concat();
     for cut in 0..=all.len() {
         let mut server = SaslServer::new(true, false);
@@ -80,6 +82,7 @@ fn h31_what_a_client_pipelines_behind_its_init_belongs_to_the_next_layer() {
 
 #[test]
 fn h31_failure_codes_1_to_4() {
+    // 5.3.3.6-02
     for code in [SaslCode::Auth, SaslCode::Sys, SaslCode::SysPerm, SaslCode::SysTemp] {
         let result = waiting_client().handle_input(&mut BytesMut::from(&outcome(code)[..]));
         assert_eq!(result, Err(SaslError::Refused(code)));
@@ -88,6 +91,7 @@ fn h31_failure_codes_1_to_4() {
 
 #[test]
 fn h31_unsupported_mechanism() {
+    // 5.3.2-02, 5.3.3.2-02
     let (result, output) = serve(&[&SASL[..], &init("SCRAM-SHA-1", b"n,,")].concat());
     assert_eq!(result, Err(SaslError::Refused(SaslCode::Auth)));
     assert!(output.ends_with(&outcome(SaslCode::Auth)), "the client is told");
@@ -101,6 +105,7 @@ fn h31_unsupported_mechanism() {
 
 #[test]
 fn h31_bypass_by_an_amqp_header() {
+    // 5.3-01
     let (result, output) = serve(&AMQP);
     assert!(matches!(result, Err(SaslError::Header(_))));
     assert_eq!(output, SASL, "the server tells what it speaks, and nothing else");
@@ -121,6 +126,7 @@ fn h11_tls_header_and_garbage_instead_of_the_sasl_header() {
 
 #[test]
 fn h31_client_that_sends_server_frames() {
+    // 5.3.2-05
     for body in [outcome(SaslCode::Ok), frame(&SaslChallenge { challenge: Binary::from(b"x") })] {
         let (result, _) = serve(&[&SASL[..], &body].concat());
         assert!(matches!(result, Err(SaslError::Unexpected(_))));
@@ -129,6 +135,7 @@ fn h31_client_that_sends_server_frames() {
 
 #[test]
 fn h31_server_that_sends_client_frames() {
+    // 5.3.2-03
     let body = frame(&SaslResponse { response: Binary::from(b"x") });
     let result = waiting_client().handle_input(&mut BytesMut::from(&body[..]));
     assert_eq!(result, Err(SaslError::Unexpected("sasl-response")));
@@ -188,7 +195,90 @@ fn h31_frames_after_a_broken_rule_change_nothing() {
 }
 
 #[test]
+fn what_a_server_offers() {
+    // 5.3.2-01, 5.3.3.1-03, 5.3.3.1-04
+    for (plain, anonymous, names) in
+        [(true, true, &["PLAIN", "ANONYMOUS"][..]), (true, false, &["PLAIN"]), (false, true, &["ANONYMOUS"])]
+    {
+        let mut server = SaslServer::new(plain, anonymous);
+        server.handle_input(&mut BytesMut::from(&SASL[..])).unwrap();
+        let offer = names.iter().map(|name| Symbol::from_static(name)).collect();
+        let offer = frame(&SaslMechanisms { sasl_server_mechanisms: Mechanisms(offer) });
+        assert_eq!(server.take_output(), [&SASL[..], &offer].concat());
+    }
+}
+
+#[test]
+fn an_offer_of_nothing_is_refused() {
+    // 5.3.3.1-02
+    for none in [&b"\xc0\x02\x01\x40"[..], b"\xc0\x05\x01\xe0\x02\x00\xa3", b"\x45"] {
+        let body = [b"\0\x53\x40", none].concat();
+        let octets = [&SASL[..], &[0, 0, 0, 8 + body.len() as u8, 2, 1, 0, 0], &body].concat();
+        let result = client().handle_input(&mut BytesMut::from(&octets[..]));
+        assert!(matches!(result, Err(SaslError::Decode(_))), "{result:?}");
+    }
+}
+
+/// A mechanism that answers nothing at first, and wants a proof in the end.
+struct Mutual;
+
+impl Mechanism for Mutual {
+    fn name(&self) -> &str {
+        "PLAIN"
+    }
+    fn initial_response(&mut self) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+        None
+    }
+    fn respond(&mut self, _: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
+        Ok(Vec::new().into())
+    }
+    fn verify(&mut self, additional: Option<&[u8]>) -> Result<(), String> {
+        if additional == Some(b"proof") { Ok(()) } else { Err("no proof".into()) }
+    }
+}
+
+/// A client of this mechanism, and what it said to begin with.
+fn begun(mechanism: Box<dyn Mechanism>, server: SaslServer) -> (SaslClient, Vec<u8>) {
+    let (mut client, mut server) = (SaslClient::new(vec![mechanism], None), server);
+    client.take_output();
+    server.handle_input(&mut BytesMut::from(&SASL[..])).unwrap();
+    client.handle_input(&mut BytesMut::from(&server.take_output()[..])).unwrap();
+    let init = client.take_output().to_vec();
+    (client, init)
+}
+
+#[test]
+fn no_response_and_an_empty_one_differ() {
+    // 5.3.3.2-04
+    let (_, none) = begun(Box::new(Mutual), SaslServer::new(true, false));
+    assert_eq!(
+        none,
+        frame(&SaslInit { mechanism: Symbol::from_static("PLAIN"), initial_response: None, hostname: None })
+    );
+    let (_, empty) = begun(Box::new(Anonymous), SaslServer::new(false, true));
+    assert_eq!(empty, init("ANONYMOUS", b""));
+    assert!(none.ends_with(b"PLAIN") && empty.ends_with(b"ANONYMOUS\xa0\0"));
+}
+
+#[test]
+fn a_success_without_its_proof_is_none() {
+    // 5.3.3.5-06
+    for (proof, good) in [(None, false), (Some(&b"forged"[..]), false), (Some(b"proof"), true)] {
+        let (mut client, _) = begun(Box::new(Mutual), SaslServer::new(true, false));
+        let outcome = SaslOutcome { code: SaslCode::Ok, additional_data: proof.map(Binary::from) };
+        let result = client.handle_input(&mut BytesMut::from(&frame(&outcome)[..]));
+        assert_eq!(result.is_ok(), good, "{result:?}");
+        assert_eq!(client.handle_input(&mut BytesMut::new()).is_ok(), good, "and stays none");
+    }
+    let (mut client, _) = begun(Box::new(Mutual), SaslServer::new(true, false));
+    let failed = SaslOutcome { code: SaslCode::Auth, additional_data: Some(Binary::from(&b"proof"[..])) };
+    let result = client.handle_input(&mut BytesMut::from(&frame(&failed)[..]));
+    assert_eq!(result, Err(SaslError::Refused(SaslCode::Auth)));
+}
+
+#[test]
 fn h31_empty_frame() {
+    // 5.3.1-08
     let empty = [0, 0, 0, 8, 2, 1, 0, 0];
     let (result, _) = serve(&[&SASL[..], &empty].concat());
     assert_eq!(result, Err(SaslError::Unexpected("an empty frame")));

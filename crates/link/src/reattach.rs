@@ -1,0 +1,103 @@
+//! A link attached again while its endpoint lives: its deliveries go on under their delivery-ids. §2.6.4
+
+use amqp10_codec::{Attach, DeliveryState, Role, Str};
+
+use crate::LinkConfig;
+use crate::connection::Connection;
+use crate::link::{End, Link, UnsettledOut};
+use crate::slots::{Key, LinkId};
+use crate::state::LinkState;
+
+/// How many links that ended with an error a session remembers.
+const MOST_ERRANT: usize = 64;
+
+/// Links that were detached with an error and not closed: they can only be resumed. §2.6.5
+#[derive(Debug, Default)]
+pub(crate) struct Errant(Vec<(Str<'static>, Role, Whose)>);
+
+/// Whose error it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    Theirs,
+}
+
+impl Errant {
+    pub(crate) fn push(&mut self, link: &Link, whose: Whose) {
+        self.remove(&link.name, link.role());
+        if self.0.len() >= MOST_ERRANT {
+            self.0.remove(0);
+        }
+        self.0.push((link.name.clone(), link.role(), whose));
+    }
+
+    /// Forgets a link that is attached anew; `role` is that of our end.
+    pub(crate) fn remove(&mut self, name: &str, role: Role) -> Option<Whose> {
+        let at = self.0.iter().position(|(known, known_role, _)| *known == *name && *known_role == role)?;
+        Some(self.0.remove(at).2)
+    }
+}
+
+impl Connection {
+    /// The peer has closed a link while our detach, which did not, was on its way: it is attached once more and closed. §2.6.6
+    pub(crate) fn close_anew(&mut self, session: Key, attach: &Attach<'static>) {
+        let mut config = match attach.role {
+            Role::Sender => LinkConfig::receiver(attach.name.clone(), attach.source.clone().unwrap_or_default()),
+            Role::Receiver => LinkConfig::sender(attach.name.clone(), attach.target.clone().unwrap_or_default()),
+        };
+        let link = Link::new(session, &mut config, LinkState::AttachSent);
+        let key = self.links.insert(Link { abandoned: true, ..link });
+        if self.send_attach(key, config).is_err() {
+            self.links.remove(key);
+            return;
+        }
+        self.detach(LinkId(key), true, None);
+    }
+
+    /// The suspended endpoint that a link attached without an unsettled map continues.
+    pub(crate) fn suspended(&self, link: &Link) -> Option<Key> {
+        let mut links = self.links.named(&link.name, link.role());
+        let goes_on = |old: &Link| old.state == LinkState::Detached && old.suspended && old.session == link.session;
+        links.find(|(_, old)| goes_on(old)).map(|(key, _)| key)
+    }
+
+    /// Lets a link that was just attached go on with the deliveries of the endpoint that had its name before, if there is one.
+    pub(crate) fn reattach(&mut self, key: Key) {
+        let Some(link) = self.links.get(key).filter(|link| !link.resumes) else { return };
+        let Some(old) = self.suspended(link) else { return };
+        let Some(old_link) = self.links.remove(old) else { return };
+        let (Some(link), Some(session)) = (self.links.get_mut(key), self.sessions.get_mut(old_link.session)) else {
+            return;
+        };
+        match (&mut link.end, old_link.end) {
+            (End::Receiver(end), End::Receiver(mut old)) => {
+                if let Some(incoming) = old.incoming.take()
+                    && let Some(unsettled) = old.unsettled.remove(incoming.head.key.delivery)
+                    && let Some(id) = unsettled.id
+                {
+                    // The rest of it will not come.
+                    session.incoming.remove(id);
+                    session.settle(Role::Receiver, id, true, Some(DeliveryState::Released));
+                }
+                old.ready.iter_mut().for_each(|delivery| delivery.key.link = key);
+                let held = old.ready.iter().fold(0_usize, |sum, delivery| sum.saturating_add(delivery.payload.len()));
+                (end.held, session.held) = (held, session.held.saturating_add(held));
+                (end.unsettled, end.arrived, end.ready) = (old.unsettled, old.arrived, old.ready);
+            }
+            (End::Sender(end), End::Sender(mut old)) => {
+                let begun = |unsettled: &UnsettledOut| unsettled.id.is_some() || unsettled.in_doubt;
+                let waited = old.unsettled.iter().filter(|(_, unsettled)| !begun(unsettled)).map(|(key, _)| key);
+                for delivery in waited.collect::<Vec<_>>() {
+                    old.forget(delivery);
+                }
+                old.outcomes.iter_mut().for_each(|outcome| outcome.key.link = key);
+                (end.outcomes, end.outcomes_taken, end.outcomes_told) =
+                    (old.outcomes, old.outcomes_taken, old.outcomes_told);
+                (end.unsettled, end.doubts, end.next_tag) = (old.unsettled, old.doubts, old.next_tag);
+            }
+            _ => {}
+        }
+        session.incoming.move_link(old, key);
+        session.outgoing.move_link(old, key);
+    }
+}
