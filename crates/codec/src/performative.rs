@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::composite::DecodeList;
+use crate::composite::{DecodeList, InPlace};
 use crate::constructor as code;
 use crate::{
     Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
@@ -164,7 +164,11 @@ impl<'a> Performative<'a> {
         Ok(match code {
             Open::CODE => Self::Open(Box::new(Open::decode_list(list, reader)?)),
             Begin::CODE => Self::Begin(Box::new(Begin::decode_list(list, reader)?)),
-            Attach::CODE => Self::Attach(Box::write(Box::new_uninit(), Attach::decode_list(list, reader)?)),
+            Attach::CODE => {
+                let mut attach = Box::write(Box::new_uninit(), Attach::blank());
+                attach.read_list(list, reader)?;
+                Self::Attach(attach)
+            }
             Detach::CODE => Self::Detach(Detach::decode_list(list, reader)?),
             End::CODE => Self::End(End::decode_list(list, reader)?),
             Close::CODE => Self::Close(Close::decode_list(list, reader)?),
