@@ -11,6 +11,9 @@ use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState};
 use crate::{CommandError, LinkConfig, Receiver, Sender, SessionConfig, Terminus};
 
+/// The largest message taken on a control link, unless the application says otherwise.
+const MAX_REQUEST: u64 = 64 * 1024;
+
 impl Connection {
     /// Begins a session; it may be used at once. §2.5.1
     ///
@@ -161,6 +164,12 @@ impl Connection {
         let remote = self.answerable(link)?.clone();
         config.name = remote.name.clone();
         config.role = link.role();
+        let for_coordinator = remote.target.as_ref().is_some_and(|target| target.as_coordinator().is_some());
+        if for_coordinator && config.target.as_ref().is_some_and(|target| target.as_coordinator().is_some()) {
+            // The source belongs to the controller, and requests are small.
+            config.source = remote.source.clone();
+            config.max_message_size.get_or_insert(MAX_REQUEST);
+        }
         match config.role {
             // The receiver's wish counts for how the receiver settles, the sender's for how the sender does. §2.7.3
             Role::Receiver => config.snd_settle_mode = remote.snd_settle_mode,
@@ -232,8 +241,11 @@ impl Connection {
             let _ = self.refuse_attach(id, refusal);
             return;
         }
-        let session = link.session;
+        let (session, control) = (link.session, link.is_control());
         self.flush_session(session);
+        if control {
+            self.link_over(id.0, false, error.clone());
+        }
         let destroyed = closed || error.is_some();
         if destroyed
             && !closed
@@ -295,7 +307,7 @@ impl Connection {
     pub fn receiver(&mut self, id: LinkId) -> Option<Receiver<'_>> {
         let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
-        Some(Receiver { key: id.0, link, session })
+        Some(Receiver { key: id.0, link, session, transactions: self.transactions.as_deref_mut() })
     }
 
     /// A view of a link that sends.
@@ -303,7 +315,7 @@ impl Connection {
     pub fn sender(&mut self, id: LinkId) -> Option<Sender<'_>> {
         let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
-        Some(Sender { key: id.0, link, session })
+        Some(Sender { key: id.0, link, session, transactions: self.transactions.as_deref_mut() })
     }
 
     /// Asks the peer for a flow on a session; a sign of life in both directions. §2.7.4

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use amqp10_codec::{
-    Fields, Handle, Multiple, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, SourceArchetype, Str, Symbol,
-    TargetArchetype, TransferNumber,
+    Coordinator, Fields, Handle, Multiple, Outcome, ReceiverSettleMode, Role, SenderSettleMode, SequenceNo, Source,
+    SourceArchetype, Str, Symbol, TargetArchetype, TransferNumber, TxnCapability,
 };
 
 use crate::Terminus;
@@ -33,6 +33,11 @@ pub struct Config {
     /// How many links the connection may have, begun by either side. Those count too whose end was told and whose
     /// [terminus](crate::Connection::take_terminus) was not taken. A session in which the peer attaches more is ended. Default: 16,384.
     pub max_links: usize,
+    /// Transactions that the peer may have at once, asked for included; more are refused. Default: 256.
+    pub max_transactions: usize,
+    /// Deliveries that may take part in the peer's transactions at once; with more a transaction can only be rolled back.
+    /// Default: 65,536.
+    pub max_transactional_deliveries: usize,
     /// Extensions offered to the peer.
     pub offered_capabilities: Multiple<Symbol<'static>>,
     /// Extensions asked of the peer.
@@ -66,6 +71,8 @@ impl Config {
             handshake_time_out: Duration::from_secs(30),
             answer_time_out: Duration::from_secs(30),
             max_links: 16 * 1024,
+            max_transactions: 256,
+            max_transactional_deliveries: 65_536,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
             properties: None,
@@ -148,6 +155,8 @@ pub struct LinkConfig {
     pub credit: CreditMode,
     /// Octets held undelivered above which a receiver grants no more credit. Default: 1 MiB.
     pub link_buffer: usize,
+    /// Whether a sender takes messages for a transaction if the peer's flow names one. Default: no. §4.4.3
+    pub transactional_acquisition: bool,
     /// The terminus of an earlier link of this name and direction, which this one resumes. §2.6.3
     ///
     /// None for a new link; but where the earlier one was detached on this session without an error, and its terminus has not been
@@ -174,6 +183,7 @@ impl LinkConfig {
             max_message_size: None,
             credit: CreditMode::default(),
             link_buffer: 1 << 20,
+            transactional_acquisition: false,
             terminus: None,
             offered_capabilities: Multiple::default(),
             desired_capabilities: Multiple::default(),
@@ -197,6 +207,29 @@ impl LinkConfig {
             target: Some(target.into()),
             ..Self::new(name.into(), Role::Sender)
         }
+    }
+
+    /// A link to the peer's coordinator, by which transactions are declared and discharged; these capabilities are asked of it.
+    /// Its source allows every outcome of §3.4, rejection among them. §4.2
+    pub fn controller(
+        name: impl Into<Str<'static>>,
+        capabilities: impl IntoIterator<Item = TxnCapability<'static>>,
+    ) -> Self {
+        let source = Source { outcomes: Outcome::STANDARD.into_iter().collect(), ..Source::default() };
+        let target = Coordinator { capabilities: capabilities.into_iter().collect() };
+        Self {
+            source: Some(source.into()),
+            target: Some(target.into()),
+            snd_settle_mode: SenderSettleMode::Unsettled,
+            ..Self::new(name.into(), Role::Sender)
+        }
+    }
+
+    /// The answer to a peer that attached to a coordinator: it has these capabilities. The source stays as the peer has it.
+    /// §4.5.1
+    pub fn coordinator(capabilities: impl IntoIterator<Item = TxnCapability<'static>>) -> Self {
+        let target = Coordinator { capabilities: capabilities.into_iter().collect() };
+        Self { target: Some(target.into()), ..Self::new(Str::default(), Role::Receiver) }
     }
 }
 

@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use amqp10_codec::{Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role};
+use amqp10_codec::{
+    Attach, Begin, Channel, Error, ErrorCondition, Handle, IntoOwned, MIN_MAX_FRAME_SIZE, Open, Role, Value,
+};
 use bytes::Bytes;
 
 use crate::event::{ConnectionEnd, Ended, Event, LinkEvent, SessionEvent};
@@ -14,6 +16,7 @@ use crate::slots::{Key, LinkId, SessionId, Slots};
 use crate::state::{ConnectionState, LinkState, SessionState, Stage};
 use crate::timer::{Timer, Timers};
 use crate::trace::Trace;
+use crate::transaction::Transactions;
 use crate::violation::Violation;
 use crate::{Config, HeartbeatPace, LinkConfig, SessionConfig};
 
@@ -45,6 +48,8 @@ pub struct Connection {
     /// Deadlines set by a command, which knows no time, are set anew with the next instant told.
     pub(crate) timers_due: bool,
     pub(crate) heartbeat_due: bool,
+    /// Links whose pulls have a deadline to come.
+    pub(crate) pulls: Vec<Key>,
     /// Begins and attaches of the peer that wait for an answer, oldest first.
     pub(crate) unanswered: VecDeque<(Instant, Unanswered, usize)>,
     /// What those take, or more: some may have been answered since.
@@ -61,6 +66,8 @@ pub struct Connection {
     pub(crate) turn: u32,
     /// Who is told of frames.
     pub(crate) trace: Option<Trace>,
+    /// None where there is no control link and never was.
+    pub(crate) transactions: Option<Box<Transactions>>,
 }
 
 /// Octets that begins and attaches of the peer may take while they wait for an answer.
@@ -141,6 +148,7 @@ impl Connection {
             timers,
             timers_due: false,
             heartbeat_due: false,
+            pulls: Vec::new(),
             unanswered: VecDeque::new(),
             unanswered_octets: 0,
             early_octets: 0,
@@ -149,6 +157,7 @@ impl Connection {
             now,
             turn: 0,
             trace: None,
+            transactions: None,
         }
     }
 
@@ -286,6 +295,7 @@ impl Connection {
                 }
                 Timer::Heartbeat => self.heartbeat_due = self.state.may_send(),
                 Timer::Answer => self.refuse_unanswered(),
+                Timer::Pull => self.drain_pulls(),
             }
         }
     }
@@ -450,6 +460,7 @@ impl Connection {
         link.state = LinkState::Attached;
         let (session, abandoned) = (link.session, link.abandoned);
         let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
+        let (control, early_acquisition) = (link.is_control(), link.acquisition.take());
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;
@@ -473,6 +484,14 @@ impl Connection {
             if end.drain {
                 tell(LinkEvent::Drain);
             }
+        }
+        if control {
+            self.control_attached(key);
+        }
+        if let Some(id) = early_acquisition
+            && let Err(violation) = self.acquire(session, key, &Value::Binary(id.as_slice().into()))
+        {
+            self.violation(violation, Some(session), Some(key));
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Delivery {
     pub message_format: MessageFormat,
     /// Whether the sender has settled it already; then there is nothing to settle here.
     pub settled: bool,
+    /// Whether it was sent within a transaction: the peer posted it, or we acquired it. In which one is told by
+    /// [`Receiver::transaction`](crate::Receiver::transaction), until that is over. §4.4
+    pub transactional: bool,
     /// The octets.
     pub payload: Payload,
 }
@@ -142,6 +145,7 @@ pub(crate) struct Head {
     pub(crate) tag: DeliveryTag,
     pub(crate) message_format: MessageFormat,
     pub(crate) settled: bool,
+    pub(crate) transactional: bool,
 }
 
 /// A delivery whose transfers are still coming in.
@@ -198,13 +202,17 @@ impl Ledger {
     }
 
     /// Forgets a delivery that was settled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, id: DeliveryNumber) {
         // Nearly always the oldest one.
         if self.dead == 0 && self.entries.front().is_some_and(|entry| entry.id == id) {
             self.entries.pop_front();
-            return;
+        } else {
+            self.remove_within(id);
         }
+    }
+
+    fn remove_within(&mut self, id: DeliveryNumber) {
         let at = self.position(id);
         if let Some(entry) = self.entries.get_mut(at)
             && entry.id == id

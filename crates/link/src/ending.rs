@@ -120,6 +120,10 @@ impl Connection {
 
     /// Tells once that a link is over, and what it held counts no longer.
     pub(crate) fn tell_detached(&mut self, key: Key, closed: bool, end: Ended) {
+        if self.transactions.is_some() {
+            let error = if let Ended::Remote(error) = &end { error.clone() } else { None };
+            self.link_over(key, true, error);
+        }
         let Some(link) = self.links.get_mut(key) else {
             return;
         };

@@ -1,6 +1,6 @@
 use amqp10_codec::{DeliveryTag, Error, Fields};
 
-use crate::{DeliveryKey, LinkId, Outcome, SessionId, Violation};
+use crate::{DeliveryKey, LinkId, Outcome, SessionId, TransactionEvent, Violation};
 
 /// What happened. Events name things; their contents are pulled from the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Event {
     Session(SessionId, SessionEvent),
     /// Something happened to a link.
     Link(LinkId, LinkEvent),
+    /// Something happened to a transaction of this control link. §4.1
+    Transaction(LinkId, Box<TransactionEvent>),
 }
 
 /// How a connection ended.
@@ -82,6 +84,13 @@ pub enum LinkEvent {
     Drain,
     /// The peer has used up the credit that was to be drained.
     Drained,
+    /// No more octets are queued than [`Sender::notify_below`](crate::Sender::notify_below) asked for.
+    Writable,
+    /// A [pull](crate::Connection::pull) has ended: with a delivery that waits to be taken, or with none. §2.6.8
+    Pulled {
+        /// Whether there is a delivery.
+        delivered: bool,
+    },
     /// States of sent deliveries wait to be taken. Told once until all have been.
     Outcomes,
     /// The peer set properties of the link's state. §2.7.4

@@ -1,13 +1,15 @@
 //! One end of a link. §2.6
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use amqp10_codec::{
-    Attach, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode, Role,
-    SenderSettleMode, SequenceNo, Str,
+    Attach, Coordinator, DeliveryNumber, DeliveryState, DeliveryTag, Flow, Handle, MessageFormat, ReceiverSettleMode,
+    Role, SenderSettleMode, SequenceNo, SourceArchetype, Str, Symbol, TransactionId,
 };
 use bytes::{Bytes, BytesMut};
 
+use crate::coordinator::{PROPERTY, transaction_property};
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
 use crate::resume::Resumes;
@@ -44,6 +46,12 @@ pub(crate) struct Link {
     /// A flow is wanted whatever the credit says.
     pub(crate) flow_due: bool,
     pub(crate) properties: Option<amqp10_codec::Fields<'static>>,
+    /// Our coordinator, or what we ask of the peer's: only on control links. §4.1
+    pub(crate) coordinator: Option<Box<Coordinator<'static>>>,
+    /// Whether it may acquire in transactions of the peer. §4.4.3
+    pub(crate) acquires: bool,
+    /// The transaction in which what is sent from now on is acquired. §4.4.3
+    pub(crate) acquisition: Option<Box<TransactionId>>,
     pub(crate) end: End,
 }
 
@@ -64,6 +72,10 @@ pub(crate) struct ReceiverEnd {
     /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
     pub(crate) joined: BytesMut,
     pub(crate) ready: VecDeque<Delivery>,
+    /// What comes are requests, and nothing is told of deliveries.
+    pub(crate) control: bool,
+    /// The peer was asked to acquire in a transaction. §4.4.3
+    pub(crate) asked: bool,
     /// Whether `DeliveryComplete` was told and not everything taken since.
     pub(crate) ready_told: bool,
     /// Octets that came in and were not taken.
@@ -75,6 +87,8 @@ pub(crate) struct ReceiverEnd {
     /// How many messages wait at the sender: what it last said, less what has come since. §2.6.7
     pub(crate) available: Option<u32>,
     pub(crate) unsettled: Unsettled<UnsettledIn>,
+    /// Until when one delivery is asked for.
+    pub(crate) pull: Option<Instant>,
     /// What an earlier link left of deliveries that were not resumed yet.
     pub(crate) arrived: HashMap<Key, Arrived>,
 }
@@ -119,8 +133,12 @@ pub(crate) struct SenderEnd {
     /// How many outcomes were taken; with this their places in the queue can be told.
     pub(crate) outcomes_taken: u64,
     pub(crate) outcomes_told: bool,
-    /// Deliveries of an earlier link.
+    /// Deliveries of an earlier link, and those whose outcome the receiver has told without settling.
     pub(crate) doubts: Doubts,
+    /// The writer is to be told when no more octets than this are queued.
+    pub(crate) notify_below: Option<usize>,
+    /// The outcome of what the receiver settles without one. §3.5.3
+    pub(crate) default_outcome: Option<Box<DeliveryState<'static>>>,
 }
 
 /// A delivery that went out, or is about to.
@@ -173,6 +191,8 @@ pub(crate) struct Outgoing {
     pub(crate) aborted: bool,
     /// What its first transfer says besides, if it resumes a delivery of an earlier link.
     pub(crate) resumes: Option<Box<Resumes>>,
+    /// What every transfer says of its state: that it is within a transaction. §4.4.1
+    pub(crate) state: Option<Box<DeliveryState<'static>>>,
 }
 
 impl Outgoing {
@@ -188,6 +208,7 @@ impl Outgoing {
             octets: 0,
             finished: false,
             aborted: false,
+            state: None,
             resumes: None,
         }
     }
@@ -233,10 +254,14 @@ impl Outgoing {
 impl Link {
     /// Our end as configured.
     pub(crate) fn new(session: Key, config: &mut LinkConfig, state: LinkState) -> Self {
-        let resumes = config.terminus.is_some();
-        let terminus = config.terminus.take().unwrap_or_default();
+        let coordinator = config.target.as_ref().and_then(|target| target.as_coordinator());
+        let coordinator = coordinator.map(|coordinator| Box::new(coordinator.clone()));
+        // A control link cannot be resumed. §4.2
+        let terminus = config.terminus.take().filter(|_| coordinator.is_none());
+        let resumes = terminus.is_some();
+        let terminus = terminus.unwrap_or_default();
         let end = match config.role {
-            Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus))),
+            Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus, coordinator.is_some()))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
         };
         Self {
@@ -257,6 +282,9 @@ impl Link {
             flow_queued: false,
             flow_due: false,
             properties: None,
+            coordinator,
+            acquires: config.role == Role::Sender && config.transactional_acquisition,
+            acquisition: None,
             end,
         }
     }
@@ -266,6 +294,11 @@ impl Link {
             End::Receiver(_) => Role::Receiver,
             End::Sender(_) => Role::Sender,
         }
+    }
+
+    /// Whether transactions are declared and discharged on it. §4.1
+    pub(crate) fn is_control(&self) -> bool {
+        self.coordinator.is_some()
     }
 
     pub(crate) fn receiver(&mut self) -> Option<&mut ReceiverEnd> {
@@ -316,6 +349,7 @@ impl Link {
     /// Takes over what the peer's flows told before the link was answered.
     pub(crate) fn take_early_flow(&mut self, early: &mut Self) {
         self.flow_due = early.flow_due;
+        self.acquisition = early.acquisition.take();
         if let (Some(end), Some(early)) = (self.sender(), early.sender()) {
             (end.credit, end.drain) = (early.credit, early.drain);
         }
@@ -373,12 +407,19 @@ impl Link {
         }
         flow.handle = Some(handle);
         flow.properties = self.properties.take();
+        if let (Some(id), Role::Sender) = (&self.acquisition, self.role()) {
+            // It says so of what it will send. §4.4
+            let properties = flow.properties.get_or_insert_default();
+            if transaction_property(properties).is_none() {
+                properties.push(&Symbol::from_static(PROPERTY), &**id);
+            }
+        }
         true
     }
 }
 
 impl ReceiverEnd {
-    fn new(config: &LinkConfig, terminus: Terminus) -> Self {
+    fn new(config: &LinkConfig, terminus: Terminus, control: bool) -> Self {
         let mut end = Self {
             credit: Credit::new(config.credit),
             delivery_count: SequenceNo(0),
@@ -387,16 +428,24 @@ impl ReceiverEnd {
             incoming: None,
             joined: BytesMut::new(),
             ready: VecDeque::new(),
-            ready_told: false,
+            control,
+            asked: false,
+            ready_told: control,
             held: 0,
             unfinished: 0,
             streamed: false,
             available: None,
             unsettled: Unsettled::default(),
+            pull: None,
             arrived: HashMap::new(),
         };
         end.take_terminus(terminus, config.rcv_settle_mode);
         end
+    }
+
+    /// Whether the peer may send more, now or soon.
+    pub(crate) fn may_get_more(&self) -> bool {
+        self.credit.left() > 0 || self.wants_flow()
     }
 
     /// Whether a flow with new credit would be worth sending.
@@ -409,6 +458,12 @@ impl ReceiverEnd {
     pub(crate) fn take_joined(&mut self) -> Bytes {
         std::mem::take(&mut self.joined).freeze()
     }
+}
+
+/// The default-outcome of the sender's source.
+fn default_outcome(config: &LinkConfig) -> Option<Box<DeliveryState<'static>>> {
+    let source = config.source.as_ref().and_then(SourceArchetype::as_source)?;
+    source.default_outcome.clone().map(|outcome| Box::new(outcome.into()))
 }
 
 impl SenderEnd {
@@ -430,6 +485,8 @@ impl SenderEnd {
             outcomes_taken: 0,
             outcomes_told: false,
             doubts: Doubts::new(),
+            notify_below: None,
+            default_outcome: default_outcome(config),
         };
         end.take_terminus(terminus);
         end
@@ -445,6 +502,28 @@ impl SenderEnd {
         self.delivery_count = self.delivery_count.plus(self.credit);
         (self.credit, self.drained) = (0, false);
         true
+    }
+
+    /// How many octets are queued, counted up to `limit`.
+    pub(crate) fn queued_octets(&self, limit: usize) -> usize {
+        let mut octets = 0_usize;
+        for delivery in &self.queue {
+            if octets >= limit {
+                break;
+            }
+            octets = octets.saturating_add(delivery.waiting(limit));
+        }
+        octets.min(limit)
+    }
+
+    /// Whether the writer is to be told now that there is room.
+    #[cold]
+    pub(crate) fn is_writable(&mut self) -> bool {
+        let writable = self.notify_below.is_some_and(|most| self.queued_octets(most.saturating_add(1)) <= most);
+        if writable {
+            self.notify_below = None;
+        }
+        writable
     }
 
     /// Forgets a delivery that is settled, or has left settled.

@@ -10,8 +10,9 @@ use crate::link::{ReceiverEnd, UnsettledIn};
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
+use crate::transaction::Transactions;
 use crate::violation::Violation;
-use crate::{Outcome, Replenish, resume};
+use crate::{Outcome, Replenish, coordinator, resume, transaction};
 
 /// Transfers without payload that one delivery may have.
 const MAX_EMPTY_TRANSFERS: u32 = 64;
@@ -56,7 +57,8 @@ impl Connection {
                 end.delivery_count = count;
             }
             if end.credit.finish_drain() {
-                told.push(LinkEvent::Drained);
+                let pulled = end.pull.take().is_some();
+                told.push(if pulled { LinkEvent::Pulled { delivered: false } } else { LinkEvent::Drained });
             }
         } else if let Some(end) = link.sender() {
             if let Some(credit) = flow.link_credit {
@@ -92,19 +94,35 @@ impl Connection {
             session.flows.push_back(link_key);
         }
         if let Some(properties) = flow.properties {
+            if link.role() == Role::Sender
+                && let Some(wanted) = coordinator::transaction_property(&properties)
+            {
+                if early {
+                    // Whether the link may do that is known when it is attached.
+                    link.acquisition = coordinator::named(&wanted).map(Box::new);
+                } else if let Err(violation) = self.acquire(key, link_key, &wanted) {
+                    return self.violation(violation, Some(key), Some(link_key));
+                }
+            }
             told.push(LinkEvent::Properties(properties.into_owned()));
         }
         self.events.extend(told.into_iter().map(|event| Event::Link(id, event)));
     }
 
     pub(crate) fn handle_disposition(&mut self, key: Key, disposition: Disposition<'_>) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
         let (first, last) = (disposition.first, disposition.last.unwrap_or(disposition.first));
         if last.precedes(first) {
             return self.violation(Violation::DispositionRange, Some(key), None);
         }
+        if (self.transactions.is_some() || matches!(disposition.state, Some(DeliveryState::Transactional(_))))
+            && !self.disposition_in_transactions(key, &disposition)
+        {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let mut answers = Vec::new();
         let state = disposition.state.into_owned();
         match disposition.role {
             // The peer speaks of what it has received from us.
@@ -113,9 +131,21 @@ impl Connection {
                     let Some(link) = self.links.get_mut(entry.link) else {
                         continue;
                     };
+                    let control = link.is_control();
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    if end.tell(Outcome { key, state: state.clone(), settled: disposition.settled }) {
+                    let decides = |state: &DeliveryState<'_>| {
+                        state.is_outcome() || matches!(state, DeliveryState::Transactional(_))
+                    };
+                    let told = if disposition.settled && !state.as_ref().is_some_and(decides) {
+                        end.outcome_of(entry.delivery).or_else(|| state.clone())
+                    } else {
+                        state.clone()
+                    };
+                    let outcome = Outcome { key, state: told, settled: disposition.settled };
+                    if control {
+                        answers.push(outcome);
+                    } else if end.tell(outcome) {
                         self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
                     if disposition.settled {
@@ -163,6 +193,9 @@ impl Connection {
             }
             Role::Sender => {}
         }
+        for answer in answers {
+            self.handle_answer(answer);
+        }
     }
 
     pub(crate) fn handle_transfer(&mut self, session_key: Key, transfer: &Transfer<'_>, payload: Bytes) {
@@ -193,6 +226,12 @@ impl Connection {
             }
             modes.1 = mode;
         }
+        if let Some(state) = &transfer.state
+            && let Err(violation) =
+                transaction::check_transfer(self.transactions.as_deref(), session_key, key, link, state)
+        {
+            return self.violation(violation, Some(session_key), Some(key));
+        }
         let incomplete = link.incomplete;
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
@@ -210,23 +249,32 @@ impl Connection {
         } else if incomplete && end.incoming.is_none() && !transfer.resume {
             return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
         } else {
-            match end.part(session, key, modes, transfer, payload) {
+            match end.part(session, key, modes, transfer, payload, self.transactions.as_deref_mut()) {
                 Ok(events) => {
                     self.events.extend(events.into_iter().flatten().map(|event| Event::Link(LinkId(key), event)))
                 }
                 Err(violation) => return self.violation(violation, Some(session_key), Some(key)),
             }
         }
-        if end.incoming.is_none() && end.credit.finish_drain() {
+        let drained = end.incoming.is_none() && end.credit.finish_drain();
+        if end.credit.left() == 0 && end.pull.is_some() {
+            let used = end.incoming.is_none();
+            let event = used.then(|| end.pull_is_used(!end.ready.is_empty(), drained)).flatten();
+            self.events.extend(event.map(|event| Event::Link(LinkId(key), event)));
+        } else if drained {
             // The sender need not say so if it has used up everything by sending. §2.6.7
             self.events.push_back(Event::Link(LinkId(key), LinkEvent::Drained));
         }
+        let control = end.control;
         // A delivery takes as much from the credit as from the room, so that a flow is worth sending only when nothing is left.
         if (transfer.aborted || end.credit.left() == 0)
             && end.wants_flow()
             && !std::mem::replace(&mut link.flow_queued, true)
         {
             session.flows.push_back(key);
+        }
+        if control {
+            self.handle_requests(session_key, key);
         }
     }
 }
@@ -263,6 +311,7 @@ impl ReceiverEnd {
             tag,
             message_format: transfer.message_format.unwrap_or_default(),
             settled: modes.0 == SenderSettleMode::Settled || transfer.settled == Some(true),
+            transactional: false,
         })
     }
 
@@ -284,8 +333,8 @@ impl ReceiverEnd {
             self.unsettled.remove(head.key.delivery);
             session.incoming.remove(head.id);
         }
-        let Head { key, tag, message_format, settled, .. } = head;
-        self.ready.push_back(Delivery { key, tag, message_format, settled, payload });
+        let Head { key, tag, message_format, settled, transactional, .. } = head;
+        self.ready.push_back(Delivery { key, tag, message_format, settled, transactional, payload });
     }
 
     /// A delivery in one transfer.
@@ -312,6 +361,7 @@ impl ReceiverEnd {
         modes: Modes,
         transfer: &Transfer<'_>,
         payload: Bytes,
+        transactions: Option<&mut Transactions>,
     ) -> Result<[Option<LinkEvent>; 3], Violation> {
         let (mut incoming, resumed) = match self.incoming.take() {
             Some(incoming) => (incoming.goes_on(transfer)?, None),
@@ -319,6 +369,10 @@ impl ReceiverEnd {
             None => (Incoming::new(self.begin(session, link, modes, transfer)?), None),
         };
         let key = incoming.head.key;
+        if let Some(transactions) = transactions {
+            let transactional = transactions.received(key, transfer, incoming.head.settled, self.asked);
+            incoming.head.transactional |= transactional;
+        }
         if transfer.aborted {
             let known = self.unsettled.remove(key.delivery).is_some();
             session.incoming.remove(incoming.head.id);
@@ -327,7 +381,8 @@ impl ReceiverEnd {
             self.held = self.held.saturating_sub(octets);
             session.release_octets(octets);
             self.credit.make_room_now();
-            return Ok([resumed, known.then_some(LinkEvent::DeliveryAborted(key)), None]);
+            let told = known && !self.control;
+            return Ok([resumed, told.then_some(LinkEvent::DeliveryAborted(key)), None]);
         }
         if payload.is_empty() && transfer.more {
             incoming.empty_transfers = incoming.empty_transfers.saturating_add(1);
@@ -335,7 +390,10 @@ impl ReceiverEnd {
                 return Err(Violation::EmptyTransfers);
             }
         }
-        let state = incoming.resumed.is_none().then(|| transfer.state.clone()).flatten().map(IntoOwned::into_owned);
+        // That a delivery is within a transaction is said by the delivery itself.
+        let told = |state: &&DeliveryState<'_>| !matches!(state, DeliveryState::Transactional(_));
+        let state = transfer.state.as_ref().filter(|_| incoming.resumed.is_none()).filter(told);
+        let state = state.cloned().map(IntoOwned::into_owned);
         let mut said = state
             .map(|state| LinkEvent::Disposition(Outcome { key, state: Some(state), settled: incoming.head.settled }));
         let payload = match &mut incoming.resumed {
@@ -358,8 +416,8 @@ impl ReceiverEnd {
             incoming.payload.push(payload);
         }
         let events = if transfer.more {
-            let started = !std::mem::replace(&mut incoming.started, true);
-            let ready = !std::mem::replace(&mut incoming.told, true);
+            let started = !self.control && !std::mem::replace(&mut incoming.started, true);
+            let ready = !self.control && !std::mem::replace(&mut incoming.told, true);
             self.incoming = Some(incoming);
             let started = started.then_some(LinkEvent::DeliveryStarted(key));
             [resumed.or(said), started, ready.then_some(LinkEvent::DataReady(key))]

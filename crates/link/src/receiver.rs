@@ -1,12 +1,14 @@
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, ReceiverSettleMode, Role};
+use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, ReceiverSettleMode, Role, Symbol, TransactionId};
 
+use crate::coordinator::{PROPERTY, transaction_property};
 use crate::deliveries::Partial;
 use crate::link::{Link, ReceiverEnd};
 use crate::session::Session;
 use crate::slots::Key;
-use crate::{CreditMode, Delivery, DeliveryKey, Replenish, UnsettledDelivery};
+use crate::transaction::{Side, Transactions};
+use crate::{CreditMode, Delivery, DeliveryKey, Replenish, TransactError, UnsettledDelivery};
 
 /// A short-lived view of the receiving end of a link.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct Receiver<'c> {
     pub(crate) link: &'c mut Link,
     /// None once the session is gone.
     pub(crate) session: Option<&'c mut Session>,
+    pub(crate) transactions: Option<&'c mut Transactions>,
 }
 
 /// Why a delivery was not settled.
@@ -30,6 +33,10 @@ pub enum SettleError {
     NotResumed,
     /// Not all of it has arrived: only a state without settlement can be told.
     Incomplete,
+    /// The state is within a transaction that does not exist, is being discharged, or has no place here. §4.4.2
+    UnknownTransaction,
+    /// The delivery is part of another transaction that is not discharged. §4.4.2
+    WrongTransaction,
 }
 
 impl fmt::Display for SettleError {
@@ -39,6 +46,8 @@ impl fmt::Display for SettleError {
             Self::Detached => "the link of the delivery is detached",
             Self::NotResumed => "the delivery was not resumed by its sender yet",
             Self::Incomplete => "the delivery has not arrived completely",
+            Self::UnknownTransaction => "there is no such transaction here",
+            Self::WrongTransaction => "the delivery is part of another transaction",
         })
     }
 }
@@ -121,6 +130,11 @@ impl Receiver<'_> {
         Some(Partial { incoming, held: &mut end.held, session: self.session.as_deref_mut() })
     }
 
+    /// The live transaction that a delivery is part of: the peer posted it there, or it was acquired or given an outcome in it. §4.4
+    pub fn transaction(&self, delivery: DeliveryKey) -> Option<TransactionId> {
+        self.transactions.as_deref()?.member(delivery).map(|(_, transaction)| transaction.id)
+    }
+
     /// Grants exactly `credit` more deliveries, counted from those that have arrived; automatic credit stops. §2.6.7
     ///
     /// Lowering it does not undo deliveries that are on their way.
@@ -168,17 +182,56 @@ impl Receiver<'_> {
 
     /// Sends properties of the link's state with the next flow. §2.7.4
     pub fn set_properties(&mut self, properties: Fields<'static>) {
+        let asks = transaction_property(&properties).is_some();
+        if let Some(end) = self.end() {
+            end.asked |= asks;
+        }
         self.link.properties = Some(properties);
         self.touch();
     }
 
+    /// Asks the peer to acquire what it sends from now on within a transaction that was declared there, until that is discharged;
+    /// told with the next flow. Credit is best granted by hand, so that none is left at the discharge. §4.4.3
+    ///
+    /// # Errors
+    /// When there is no such transaction, or it may not be used on this session.
+    pub fn acquire(&mut self, transaction: TransactionId) -> Result<(), TransactError> {
+        let key = self.key;
+        let transactions = self.transactions.as_deref_mut().ok_or(TransactError::UnknownTransaction)?;
+        let number = transactions.usable(Side::Controller, transaction, self.link.session);
+        let found = number.and_then(|number| transactions.get_mut(number)).ok_or(TransactError::UnknownTransaction)?;
+        if !found.acquirers.contains(&key) {
+            found.acquirers.push(key);
+        }
+        self.link.acquisition = Some(Box::new(transaction));
+        self.set_properties(Fields::new().with(Symbol::from_static(PROPERTY), transaction));
+        Ok(())
+    }
+
     /// Tells the state of a delivery and, if `settled`, settles it. §2.6.12
+    ///
+    /// An outcome of a delivery that is part of a live transaction is told within that: one that the peer posted, or that was
+    /// acquired or given an outcome in it. §4.4
     ///
     /// Where the peer is to settle second, a settling outcome waits for its settlement before the delivery is forgotten.
     ///
     /// # Errors
-    /// When the delivery is not unsettled here, has not arrived completely, or its link is gone.
+    /// When the delivery is not unsettled here, has not arrived completely, or its link is gone; or when the state is within a
+    /// transaction in which it has no place.
     pub fn settle(
+        &mut self,
+        key: DeliveryKey,
+        state: DeliveryState<'static>,
+        settled: bool,
+    ) -> Result<(), SettleError> {
+        if self.transactions.is_some() || matches!(state, DeliveryState::Transactional(_)) {
+            return self.settle_in_transaction(key, state, settled);
+        }
+        self.tell_state(key, state, settled)
+    }
+
+    #[inline(always)]
+    fn tell_state(
         &mut self,
         key: DeliveryKey,
         state: DeliveryState<'static>,
@@ -228,6 +281,26 @@ impl Receiver<'_> {
     /// has done what it can. §2.7.3
     pub fn is_unsettled_incomplete(&self) -> bool {
         self.link.is_unsettled_incomplete()
+    }
+
+    /// Tells a state within the transaction of the delivery, if it has one.
+    #[cold]
+    fn settle_in_transaction(
+        &mut self,
+        key: DeliveryKey,
+        state: DeliveryState<'static>,
+        settled: bool,
+    ) -> Result<(), SettleError> {
+        let attached = key.link == self.key && self.link.state.is_attached() && self.session.is_some();
+        let delivery = self.end().and_then(|end| end.unsettled.get(key.delivery));
+        let sound = delivery.is_some_and(|delivery| delivery.id.is_some() && (delivery.complete || !settled));
+        if !attached || !sound {
+            // What is wrong is found there; nothing may be entered into the book.
+            return self.tell_state(key, state, settled);
+        }
+        let transactions = self.transactions.as_deref_mut().ok_or(SettleError::UnknownTransaction)?;
+        let state = transactions.state_of_received(key, self.link.session, state, settled)?;
+        self.tell_state(key, state, settled)
     }
 
     /// The deliveries that are unsettled here.

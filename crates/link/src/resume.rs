@@ -110,6 +110,7 @@ pub(crate) fn begin(
             id,
             tag,
             message_format,
+            transactional: false,
             settled: transfer.settled == Some(true),
         },
         payload: Payload::default(),

@@ -16,12 +16,16 @@ use crate::output::Output;
 use crate::resume::Resumes;
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
+use crate::transaction::Transactions;
 
 /// The largest transfer frame we send, whatever the peer takes: links take turns frame by frame, and heartbeats go in between.
 const MOST_IN_A_FRAME: usize = 128 * 1024;
 
 /// The most octets that a transfer takes before its payload: header, tag of 32 octets and every other field at its widest.
 const TRANSFER_OVERHEAD: usize = FRAME_HEADER_SIZE + 96;
+
+/// The most octets that the state of a delivery within a transaction adds to that: descriptors, list and id.
+const STATE_OVERHEAD: usize = 48;
 
 impl Connection {
     /// Appends what is to be sent to `out`, until that holds `max` octets or more. Returns whether anything was appended.
@@ -40,6 +44,13 @@ impl Connection {
                 out.small(begin_and_finish_empty_frame);
             }
             while out.len() < max && self.send_next_transfer(out) {}
+            if self.transactions.as_deref().is_some_and(Transactions::owes_answers) {
+                self.answer_deferred();
+                for key in self.sessions.keys() {
+                    self.send_session_frames(key, out);
+                }
+                out.append(&mut self.control);
+            }
         }
         let appended = out.len() > before;
         if let Some(trace) = &mut self.trace {
@@ -119,7 +130,7 @@ impl Connection {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            let sent = send_transfer(session, key, link, channel, limit, out);
+            let sent = send_transfer(session, key, link, channel, limit, out, self.transactions.as_deref_mut());
             let Some(sender) = link.sender() else {
                 continue;
             };
@@ -136,6 +147,9 @@ impl Connection {
                 if sender.tell(outcome) {
                     self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
                 }
+            }
+            if sender.notify_below.is_some() && sender.is_writable() {
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::Writable));
             }
             let drained = frame && sender.finish_drain();
             if drained {
@@ -204,6 +218,7 @@ fn send_transfer(
     channel: Channel,
     limit: usize,
     out: &mut Output,
+    transactions: Option<&mut Transactions>,
 ) -> Sent {
     let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
         return Sent::Nothing;
@@ -240,7 +255,10 @@ fn send_transfer(
             id
         }
     };
-    let room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    let mut room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    if delivery.state.is_some() {
+        room = room.saturating_sub(STATE_OVERHEAD);
+    }
     let waiting = if delivery.aborted { 0 } else { delivery.waiting(room.saturating_add(1)) };
     let mut octets = waiting.min(room);
     let last = delivery.aborted || (delivery.finished && waiting <= room);
@@ -254,7 +272,11 @@ fn send_transfer(
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
-        head.transfer().encode(small);
+        let mut transfer = head.transfer();
+        if let Some(state) = &delivery.state {
+            transfer.state = Some(DeliveryState::clone(state));
+        }
+        transfer.encode(small);
         finish_frame(start, octets, small);
     });
     while octets > 0 {
@@ -267,7 +289,13 @@ fn send_transfer(
     if !last {
         return Sent::Frame;
     }
-    let (key, aborted, settled) = (delivery.key, delivery.aborted, delivery.settled);
+    let (aborted, settled) = (delivery.aborted, delivery.settled);
+    if let Some(transactions) = transactions
+        && (aborted || delivery.state.is_some())
+    {
+        transactions.left(DeliveryKey { link: key, delivery: delivery.key }, aborted);
+    }
+    let key = delivery.key;
     let resumes = delivery.resumes.take();
     end.queue.pop_front();
     if let Some(resumes) = resumes {

@@ -1,14 +1,18 @@
 use std::fmt;
 
-use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, MessageFormat, Received, Role, SenderSettleMode};
+use amqp10_codec::{
+    Attach, DeliveryState, DeliveryTag, Fields, MessageFormat, Received, Role, SenderSettleMode, TransactionId,
+};
 use bytes::Bytes;
 
 use crate::DeliveryKey;
+use crate::coordinator::Parted;
 use crate::link::{Link, Outgoing, SenderEnd, UnsettledOut};
 use crate::resume::{Resumes, octets_from};
 use crate::session::Session;
 use crate::slots::Key;
 use crate::terminus::Remote;
+use crate::transaction::{self, Transactions};
 use crate::{Payload, Resumption, SettleError, UnsettledDelivery};
 
 /// A short-lived view of the sending end of a link.
@@ -18,6 +22,7 @@ pub struct Sender<'c> {
     pub(crate) link: &'c mut Link,
     /// None once the session is gone.
     pub(crate) session: Option<&'c mut Session>,
+    pub(crate) transactions: Option<&'c mut Transactions>,
 }
 
 /// How a delivery is begun.
@@ -29,6 +34,9 @@ pub struct DeliveryStart {
     pub message_format: MessageFormat,
     /// Whether it is sent settled. A link with snd-settle-mode settled or unsettled decides for itself.
     pub settled: bool,
+    /// The transaction within which it is posted, declared at the peer's coordinator. Where the peer acquires in a transaction, what
+    /// is sent is within that anyway. §4.4.1, §4.4.3
+    pub transaction: Option<TransactionId>,
 }
 
 /// What the peer said of a delivery.
@@ -37,10 +45,18 @@ pub struct DeliveryStart {
 pub struct Outcome {
     /// The delivery.
     pub key: DeliveryKey,
-    /// Its state at the peer; none if the peer settled without telling one, and for deliveries that left settled.
+    /// Its state at the peer; if the peer settled without telling an outcome, the one that it told before, or else the
+    /// default-outcome of the sender's source, §3.5.3; none if there is none, and for deliveries that left settled.
     pub state: Option<DeliveryState<'static>>,
     /// Whether it is settled. If not, [`Sender::settle`] or [`Receiver::settle`](crate::Receiver::settle) settles it.
     pub settled: bool,
+}
+
+impl Outcome {
+    /// The transaction within which the state is provisional: it takes effect if that is committed, otherwise it never does. §4.5.6
+    pub fn transaction(&self) -> Option<TransactionId> {
+        if let Some(DeliveryState::Transactional(state)) = &self.state { Some(state.txn_id) } else { None }
+    }
 }
 
 /// A delivery of an earlier link that this end considers unsettled. §2.6.13
@@ -73,6 +89,11 @@ pub enum SendError {
     UnsettledIncomplete,
     /// The message would become larger than the peer's max-message-size.
     MessageTooLarge,
+    /// There is no such transaction, it is being discharged, or may not be used on this session. §4.5.7
+    UnknownTransaction,
+    /// A link to a coordinator carries nothing but what [`declare`](crate::Connection::declare) and
+    /// [`discharge`](crate::Connection::discharge) send. §4.1
+    ControlLink,
 }
 
 impl fmt::Display for SendError {
@@ -84,6 +105,8 @@ impl fmt::Display for SendError {
             Self::Unknown => "no delivery of this name is being sent",
             Self::UnsettledIncomplete => "an unsettled map was incomplete, so nothing new can be sent",
             Self::MessageTooLarge => "the message is larger than the peer's max-message-size",
+            Self::UnknownTransaction => "there is no such transaction here",
+            Self::ControlLink => "the link leads to a coordinator",
         })
     }
 }
@@ -111,7 +134,7 @@ impl Sender<'_> {
         if limit.is_some_and(|limit| payload.len() as u64 > limit) {
             return Err(SendError::MessageTooLarge);
         }
-        let key = self.enqueue(start, payload, true)?;
+        let key = self.start(start, payload, true)?;
         self.queue();
         Ok(key)
     }
@@ -119,13 +142,40 @@ impl Sender<'_> {
     /// Begins a delivery; [`write`](Self::write) and [`finish`](Self::finish) complete it.
     ///
     /// # Errors
-    /// When there is no credit for it, its tag is in use, or the link is not attached.
+    /// When there is no credit for it, its tag is in use, the link is not attached, or its transaction is none to be used here.
     pub fn begin_delivery(&mut self, start: DeliveryStart) -> Result<DeliveryKey, SendError> {
-        self.enqueue(start, Bytes::new(), false)
+        self.start(start, Bytes::new(), false)
     }
 
     #[inline]
-    fn enqueue(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
+    fn start(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
+        if self.link.is_control() {
+            return Err(SendError::ControlLink);
+        }
+        if start.transaction.is_none() && self.link.acquisition.is_none() {
+            return self.begin(start, payload, finished, None);
+        }
+        let transactions = self.transactions.as_deref();
+        let (state, number, kind) =
+            transaction::of_start(transactions, self.link.session, self.link, start.transaction)?;
+        let key = self.begin(start, payload, finished, Some(Box::new(state)))?;
+        let member = self.transactions.as_deref_mut().and_then(|transactions| transactions.join(number, key, kind));
+        if let Some(member) = member {
+            let delivery = self.link.sender().and_then(|end| end.unsettled.get(key.delivery));
+            member.settled = delivery.is_some_and(|delivery| delivery.settled);
+            member.partial = true;
+        }
+        Ok(key)
+    }
+
+    #[inline]
+    pub(crate) fn begin(
+        &mut self,
+        start: DeliveryStart,
+        payload: Bytes,
+        finished: bool,
+        state: Option<Box<DeliveryState<'static>>>,
+    ) -> Result<DeliveryKey, SendError> {
         if !self.link.state.is_attached() || self.session.is_none() {
             return Err(SendError::Detached);
         }
@@ -150,7 +200,7 @@ impl Sender<'_> {
         end.waiting = end.waiting.saturating_add(1);
         let octets = payload.len() as u64;
         let outgoing = Outgoing::new(key, tag, start.message_format, settled);
-        end.queue.push_back(Outgoing { next: payload, octets, finished, ..outgoing });
+        end.queue.push_back(Outgoing { next: payload, octets, finished, state, ..outgoing });
         Ok(DeliveryKey { link: self.key, delivery: key })
     }
 
@@ -204,10 +254,62 @@ impl Sender<'_> {
             end.queue.retain(|outgoing| outgoing.key != key.delivery);
             end.waiting = end.waiting.saturating_sub(1);
             end.unsettled.remove(key.delivery);
+            if let Some(transactions) = self.transactions.as_deref_mut() {
+                transactions.leave(key);
+            }
             // It may have stood in the way of others.
             self.queue();
         }
         Ok(())
+    }
+
+    /// The transaction of a delivery that has not left completely is over: takes it back. Returns whether it was one.
+    pub(crate) fn withdraw(&mut self, key: DeliveryKey) -> bool {
+        let Some(end) = self.link.sender() else {
+            return false;
+        };
+        let Some(outgoing) = end.queue.iter_mut().find(|outgoing| outgoing.key == key.delivery) else {
+            return false;
+        };
+        outgoing.state = None;
+        outgoing.finished = false;
+        self.abort(key).is_ok()
+    }
+
+    /// The transaction is over in which a delivery was acquired that has not left completely. What has begun to leave is given up
+    /// if `abort`; what has not leaves outside of it. §4.4.3
+    pub(crate) fn end_work(&mut self, key: DeliveryKey, abort: bool) -> Parted {
+        let end = self.link.sender();
+        let Some(outgoing) = end.and_then(|end| end.queue.iter_mut().find(|outgoing| outgoing.key == key.delivery))
+        else {
+            return Parted::GoesOn;
+        };
+        outgoing.state = None;
+        if outgoing.id.is_none() {
+            return Parted::Outside;
+        }
+        if abort && self.withdraw(key) { Parted::Aborted } else { Parted::GoesOn }
+    }
+
+    /// The transaction in which the peer wants what is sent from now on to be acquired; deliveries say so by themselves. §4.4.3
+    pub fn acquisition(&self) -> Option<TransactionId> {
+        self.link.acquisition.as_deref().copied()
+    }
+
+    /// How many octets were written and have not left: credit, windows or the stream hold them back. A writer that streams writes no
+    /// more while this is high.
+    pub fn queued_octets(&mut self) -> usize {
+        self.link.sender().map_or(0, |end| end.queued_octets(usize::MAX))
+    }
+
+    /// Asks for one [`LinkEvent::Writable`](crate::LinkEvent::Writable) as soon as no more than `octets` are queued after a frame has
+    /// left. Returns whether that is so already; then no event is told.
+    pub fn notify_below(&mut self, octets: usize) -> bool {
+        let Some(end) = self.link.sender() else {
+            return false;
+        };
+        end.notify_below = Some(octets);
+        end.is_writable()
     }
 
     /// The next state that the peer told of a sent delivery.
@@ -215,10 +317,11 @@ impl Sender<'_> {
         self.link.sender()?.take_outcome()
     }
 
-    /// Settles a delivery after the peer told its outcome without settling. §2.6.12
+    /// Settles a delivery after the peer told its outcome without settling. §2.6.12 The outcome of one that is part of a live
+    /// transaction is told within that. §4.4
     ///
     /// # Errors
-    /// When it is settled already, or the link is gone.
+    /// When it is settled already, or the link is gone, or the state is within another transaction.
     pub fn settle(&mut self, key: DeliveryKey, state: Option<DeliveryState<'static>>) -> Result<(), SettleError> {
         let (attached, may_settle) = (self.link.state.is_attached(), self.link.may_settle());
         let this = self.key;
@@ -233,6 +336,13 @@ impl Sender<'_> {
                 return Ok(());
             }
             _ => return Err(SettleError::Detached),
+        };
+        let state = match self.transactions.as_deref_mut() {
+            Some(transactions) => transactions.state_of_sent(key, state)?,
+            None if matches!(state, Some(DeliveryState::Transactional(_))) => {
+                return Err(SettleError::UnknownTransaction);
+            }
+            None => state,
         };
         end.forget(key.delivery);
         session.outgoing.remove(id);

@@ -215,7 +215,7 @@ impl Session {
             && last.role == role
             && last.last.next() == id
             && last.settled == settled
-            && last.state == state
+            && same(&last.state, &state)
         {
             last.last = id;
             return;
@@ -256,6 +256,16 @@ impl Session {
 
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {
         self.remote_handles.set(handle, link);
+    }
+}
+
+/// Whether two states are the same. Nearly always both are the same plain outcome.
+#[inline]
+fn same(one: &Option<DeliveryState<'static>>, other: &Option<DeliveryState<'static>>) -> bool {
+    match (one, other) {
+        (Some(DeliveryState::Accepted), Some(DeliveryState::Accepted)) => true,
+        (Some(DeliveryState::Accepted), _) | (_, Some(DeliveryState::Accepted)) => false,
+        _ => one == other,
     }
 }
 

@@ -49,6 +49,12 @@ impl ConnectionState {
         }
     }
 
+    /// Whether both opens and no close have been exchanged.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.sent == Stage::Open && self.received == Stage::Open && !self.over
+    }
+
     /// Whether both directions are closed, or the connection broke.
     pub(crate) fn is_over(&self) -> bool {
         self.over || (self.sent == Stage::Close && self.received == Stage::Close)

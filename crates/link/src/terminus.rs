@@ -242,6 +242,13 @@ impl SenderEnd {
         }
     }
 
+    /// The outcome of a delivery that the receiver settles without telling one: the one it told before, or the default. §3.5.3
+    #[cold]
+    pub(crate) fn outcome_of(&self, delivery: Key) -> Option<DeliveryState<'static>> {
+        let told = self.doubts.get(&delivery).and_then(|doubt| doubt.state.clone());
+        told.filter(DeliveryState::is_outcome).or_else(|| self.default_outcome.as_deref().cloned())
+    }
+
     /// The unsettled deliveries: those that have begun to leave, on this link or an earlier one.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
         let live = |(_, unsettled): &(Key, &UnsettledOut)| {

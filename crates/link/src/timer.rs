@@ -13,14 +13,16 @@ pub(crate) enum Timer {
     Heartbeat,
     /// The oldest begin or attach of the peer stayed unanswered.
     Answer,
+    /// Somebody has waited long enough for a delivery.
+    Pull,
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::Handshake, Self::PeerSilent, Self::Heartbeat, Self::Answer];
+    const ALL: [Self; 5] = [Self::Handshake, Self::PeerSilent, Self::Heartbeat, Self::Answer, Self::Pull];
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Timers([Option<Instant>; 4]);
+pub(crate) struct Timers([Option<Instant>; 5]);
 
 impl Timers {
     #[inline]

@@ -97,6 +97,24 @@ pub enum Violation {
     UnansweredAttaches,
     /// More links than the connection may have.
     MaxLinks,
+    /// Work in a transaction on a link to the coordinator. §4.1
+    WorkOnControlLink,
+    /// Work in a transaction that does not exist, is over, or may not be used on this session. §4.5.8
+    UnknownTransaction,
+    /// A declare or discharge that was sent settled. §4.2
+    SettledRequest,
+    /// A transaction was discharged while a delivery of it was still on its way. §4.4.1
+    PartialDelivery,
+    /// An outcome in another transaction than the one that the delivery is part of, or in none. §4.4.2
+    MixedTransactions,
+    /// A link was to acquire in a transaction that does not do so. §4.4.3
+    TransactionalAcquisition,
+    /// A `txn-id` in the properties of a flow that is none. §4.5.4
+    TransactionProperty,
+    /// A coordinator declared a transaction by the id of a live one. §4.5.5
+    TransactionInUse,
+    /// A delivery that we posted in one transaction was given an outcome in another. §4.4
+    ForeignTransaction,
 }
 
 impl Violation {
@@ -128,7 +146,9 @@ impl Violation {
             Self::HandleInUse => ErrorCondition::HANDLE_IN_USE,
             Self::ErrantLink => ErrorCondition::ERRANT_LINK,
             Self::UnattachedHandle(_) => ErrorCondition::UNATTACHED_HANDLE,
-            Self::TransferFromReceiver | Self::UnsettledIncomplete => ErrorCondition::NOT_ALLOWED,
+            Self::TransferFromReceiver | Self::UnsettledIncomplete | Self::WorkOnControlLink => {
+                ErrorCondition::NOT_ALLOWED
+            }
             Self::TransferLimitExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::MessageSizeExceeded => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::EarlyFrames
@@ -137,6 +157,13 @@ impl Violation {
             | Self::UnansweredBegins
             | Self::UnansweredAttaches
             | Self::MaxLinks => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::UnknownTransaction => ErrorCondition::TRANSACTION_UNKNOWN_ID,
+            Self::SettledRequest => ErrorCondition::ILLEGAL_STATE,
+            Self::PartialDelivery | Self::MixedTransactions => ErrorCondition::TRANSACTION_ROLLBACK,
+            Self::TransactionalAcquisition => ErrorCondition::NOT_IMPLEMENTED,
+            Self::TransactionProperty | Self::TransactionInUse | Self::ForeignTransaction => {
+                ErrorCondition::INVALID_FIELD
+            }
         }
     }
 
@@ -181,7 +208,16 @@ impl Violation {
             | Self::MessageSizeExceeded
             | Self::EmptyTransfers
             | Self::PartialBuffer
-            | Self::UnansweredAttaches => Scope::Link,
+            | Self::UnansweredAttaches
+            | Self::WorkOnControlLink
+            | Self::UnknownTransaction
+            | Self::SettledRequest
+            | Self::PartialDelivery
+            | Self::MixedTransactions
+            | Self::TransactionalAcquisition
+            | Self::TransactionProperty
+            | Self::TransactionInUse
+            | Self::ForeignTransaction => Scope::Link,
         }
     }
 
@@ -249,6 +285,15 @@ impl fmt::Display for Violation {
             Self::UnansweredBegins => f.write_str("too many begins wait for an answer (§2.5.1)"),
             Self::UnansweredAttaches => f.write_str("too many attaches wait for an answer (§2.6.3)"),
             Self::MaxLinks => f.write_str("too many links on one connection"),
+            Self::WorkOnControlLink => f.write_str("no work has a place on a link to the coordinator (§4.1)"),
+            Self::UnknownTransaction => f.write_str("there is no such transaction here (§4.5.8)"),
+            Self::SettledRequest => f.write_str("a declare or discharge was sent settled (§4.2)"),
+            Self::PartialDelivery => f.write_str("a delivery of the transaction is still on its way (§4.4.1)"),
+            Self::MixedTransactions => f.write_str("the delivery is part of another transaction (§4.4.2)"),
+            Self::TransactionalAcquisition => f.write_str("this link does not acquire in transactions (§4.4.3)"),
+            Self::TransactionProperty => f.write_str("the txn-id of the flow is no transaction-id (§4.5.4)"),
+            Self::TransactionInUse => f.write_str("the declared transaction has the id of a live one (§4.5.5)"),
+            Self::ForeignTransaction => f.write_str("the outcome is in another transaction than the delivery (§4.4)"),
         }
     }
 }
@@ -307,6 +352,15 @@ mod tests {
             (V::UnansweredBegins, Session, "amqp:resource-limit-exceeded"),
             (V::UnansweredAttaches, Link, "amqp:resource-limit-exceeded"),
             (V::MaxLinks, Session, "amqp:resource-limit-exceeded"),
+            (V::WorkOnControlLink, Link, "amqp:not-allowed"),
+            (V::UnknownTransaction, Link, "amqp:transaction:unknown-id"),
+            (V::SettledRequest, Link, "amqp:illegal-state"),
+            (V::PartialDelivery, Link, "amqp:transaction:rollback"),
+            (V::MixedTransactions, Link, "amqp:transaction:rollback"),
+            (V::TransactionalAcquisition, Link, "amqp:not-implemented"),
+            (V::TransactionProperty, Link, "amqp:invalid-field"),
+            (V::TransactionInUse, Link, "amqp:invalid-field"),
+            (V::ForeignTransaction, Link, "amqp:invalid-field"),
         ]
     }
 

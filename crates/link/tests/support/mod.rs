@@ -7,6 +7,7 @@ pub(crate) mod checker;
 pub(crate) mod scene;
 pub(crate) mod script;
 pub(crate) mod snapshot;
+pub(crate) mod work;
 
 use std::collections::HashSet;
 use std::io::IoSlice;

@@ -193,7 +193,7 @@ fn owned(performative: Performative<'_>) -> Performative<'static> {
     }
 }
 
-fn text(performative: &Performative<'_>, payload: &[u8]) -> String {
+pub(crate) fn text(performative: &Performative<'_>, payload: &[u8]) -> String {
     let mut text = performative.name().to_owned();
     let mut say = |more: &dyn std::fmt::Display| text.push_str(&format!(" {more}"));
     let mut error = None;
