@@ -69,23 +69,38 @@ pub(crate) fn peek_code(
 }
 
 /// Takes the descriptor whose 0x00 was read already, and the constructor behind it; a name among `names` counts as its number.
-#[inline]
-pub(crate) fn take_code(
+#[inline(always)]
+pub(crate) fn take_code<'a>(
     constructor: u8,
-    reader: &mut Reader<'_>,
+    reader: &mut Reader<'a>,
     expected: &'static str,
     names: &[(&str, u64)],
 ) -> Result<(u64, u8), DecodeError> {
     // Nearly every descriptor on a wire is a number of one octet.
     if constructor == code::DESCRIBED
-        && let [code::SMALLULONG, number, list, ..] = *reader.rest()
+        && let [code::SMALLULONG, number, list, rest @ ..] = reader.rest()
     {
-        reader.take(3)?;
-        return Ok((u64::from(number), list));
+        reader.go_to(rest);
+        return Ok((u64::from(*number), *list));
     }
-    let number = peek_code(constructor, reader, expected, names)?;
+    // By value, so that the caller's reader can stay in registers.
+    let (number, list, rest) = take_other_code(constructor, reader.clone(), expected, names)?;
+    reader.go_to(rest);
+    Ok((number, list))
+}
+
+/// Takes any descriptor; returns its number, the constructor behind it, and what stands behind that.
+#[inline(never)]
+fn take_other_code<'a>(
+    constructor: u8,
+    mut reader: Reader<'a>,
+    expected: &'static str,
+    names: &[(&str, u64)],
+) -> Result<(u64, u8, &'a [u8]), DecodeError> {
+    let number = peek_code(constructor, &reader, expected, names)?;
     reader.skip()?;
-    Ok((number, reader.octet()?))
+    let list = reader.octet()?;
+    Ok((number, list, reader.rest()))
 }
 
 impl Performative<'_> {
