@@ -38,20 +38,15 @@ fn quiet(engine: &mut Connection, now: Instant) {
 }
 
 /// Octets of an idle engine with one session and one link.
-pub fn idle_connection() -> usize {
+fn idle_connection() -> usize {
     let mut engine = None;
     let held = allocation_counter::measure(|| engine = Some(idle())).bytes_current;
     drop(engine);
     size_of::<Connection>() + usize::try_from(held).expect("it holds something")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idle_connection_is_small() {
-        let held = idle_connection();
-        assert!(held <= 4096, "{held} octets");
-    }
+#[test]
+fn an_idle_connection_is_small() {
+    let held = idle_connection();
+    assert!(held <= 4096, "{held} octets");
 }

@@ -19,6 +19,16 @@ pub trait Decode<'a>: Sized {
     /// # Errors
     /// As [`decode`](Self::decode).
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+
+    /// The same into the place where the value is to stay, which spares moving a large one.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); what stands in `place` then means nothing.
+    #[inline(always)]
+    fn decode_into(place: &mut Option<Self>, constructor: u8, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        *place = Some(Self::decode_data(constructor, reader)?);
+        Ok(())
+    }
 }
 
 /// A type that can be encoded.

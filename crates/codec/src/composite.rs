@@ -22,6 +22,31 @@ pub(crate) trait DecodeList<'a>: Sized {
     fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 }
 
+/// A composite that is decoded where it is to stay: its fields are not moved once they have been read.
+pub(crate) trait InPlace<'a>: Sized {
+    /// One whose fields are all absent; what stands in the mandatory ones means nothing.
+    fn blank() -> Self;
+
+    /// Reads the `left` fields in `rest` into a blank one. In parts, so that they can stay in registers.
+    fn fill(&mut self, left: u32, rest: &'a [u8], offset: usize, depth_left: u8) -> Result<(), DecodeError>;
+
+    /// Reads the list behind its `constructor`, which has been read, into a blank one.
+    #[inline(always)]
+    fn read_list(&mut self, constructor: u8, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        let ListReader { left, fields } = ListReader::open(constructor, reader)?;
+        self.fill(left, fields.rest(), fields.offset(), fields.depth_left())
+    }
+}
+
+impl<'a, T: InPlace<'a>> DecodeList<'a> for T {
+    #[inline(always)]
+    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let mut composite = Self::blank();
+        composite.read_list(constructor, reader)?;
+        Ok(composite)
+    }
+}
+
 /// Appends everything of a described value that stands before the value underneath: 0x00 and the numeric descriptor. §1.1.2
 pub fn begin_described(code: u64, out: &mut Vec<u8>) {
     out.push(code::DESCRIBED);
@@ -126,10 +151,32 @@ impl<'a> ListReader<'a> {
             return Ok(None);
         };
         self.left = left;
-        match self.fields.octet()? {
-            code::NULL => Ok(None),
-            constructor => T::decode_data(constructor, &mut self.fields).map(Some),
+        let constructor = self.fields.octet()?;
+        if constructor == code::NULL {
+            return Ok(None);
         }
+        // By a reader of its own, so that the list's can stay in registers whatever becomes of this one.
+        let mut field = self.fields.clone();
+        let value = T::decode_data(constructor, &mut field)?;
+        self.fields.go_to(field.rest());
+        Ok(Some(value))
+    }
+
+    /// The next field, as [`optional`](Self::optional), into `place`, where it is to stay.
+    #[inline(always)]
+    pub(crate) fn optional_into<T: Decode<'a>>(&mut self, place: &mut Option<T>) -> Result<(), DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(());
+        };
+        self.left = left;
+        let constructor = self.fields.octet()?;
+        if constructor == code::NULL {
+            return Ok(());
+        }
+        let mut field = self.fields.clone();
+        T::decode_into(place, constructor, &mut field)?;
+        self.fields.go_to(field.rest());
+        Ok(())
     }
 
     /// The next field, which must be there; `name` is told if it is not.
@@ -142,10 +189,14 @@ impl<'a> ListReader<'a> {
             return Err(self.fields.error(DecodeErrorKind::MissingField(name)));
         };
         self.left = left;
-        match self.fields.octet()? {
-            code::NULL => Err(self.fields.unexpected_null(name)),
-            constructor => T::decode_data(constructor, &mut self.fields),
+        let constructor = self.fields.octet()?;
+        if constructor == code::NULL {
+            return Err(self.fields.unexpected_null(name));
         }
+        let mut field = self.fields.clone();
+        let value = T::decode_data(constructor, &mut field)?;
+        self.fields.go_to(field.rest());
+        Ok(value)
     }
 
     /// The next field, as [`optional`](Self::optional), but decoded by a call, so that the list can stay in registers.
@@ -301,14 +352,22 @@ impl<'o> ListWriter<'o> {
 /// A field of a composite: how it is read from and written to a list. A plain type is mandatory, an `Option` is not,
 /// a `Multiple` is null when empty.
 pub(crate) trait Field<'a>: Sized {
-    fn read(list: &mut ListReader<'a>, name: &'static str) -> Result<Self, DecodeError>;
+    /// What stands in its place before it is read.
+    fn blank() -> Self;
+    /// Reads it into a blank place.
+    fn read(&mut self, list: &mut ListReader<'a>, name: &'static str) -> Result<(), DecodeError>;
     fn write(&self, list: &mut ListWriter<'_>);
 }
 
 impl<'a, T: Decode<'a> + Encode> Field<'a> for Option<T> {
     #[inline(always)]
-    fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
-        list.optional()
+    fn blank() -> Self {
+        None
+    }
+
+    #[inline(always)]
+    fn read(&mut self, list: &mut ListReader<'a>, _: &'static str) -> Result<(), DecodeError> {
+        list.optional_into(self)
     }
 
     #[inline]
@@ -322,8 +381,16 @@ where
     Self: Encode,
 {
     #[inline(always)]
-    fn read(list: &mut ListReader<'a>, _: &'static str) -> Result<Self, DecodeError> {
-        Ok(list.optional()?.unwrap_or_default())
+    fn blank() -> Self {
+        Self::default()
+    }
+
+    #[inline(always)]
+    fn read(&mut self, list: &mut ListReader<'a>, _: &'static str) -> Result<(), DecodeError> {
+        if let Some(values) = list.optional()? {
+            *self = values;
+        }
+        Ok(())
     }
 
     fn write(&self, list: &mut ListWriter<'_>) {
@@ -331,16 +398,23 @@ where
     }
 }
 
-/// Marks the types whose fields are mandatory when they stand alone.
+/// Marks the types whose fields are mandatory when they stand alone; each with what stands there before it is read.
 macro_rules! mandatory_fields {
-    ($($type:ty),* $(,)?) => { $(
+    ($($type:ty = $blank:expr),* $(,)?) => { $(
         impl<'a> $crate::composite::Field<'a> for $type {
             #[inline(always)]
+            fn blank() -> Self {
+                $blank
+            }
+
+            #[inline(always)]
             fn read(
+                &mut self,
                 list: &mut $crate::ListReader<'a>,
                 name: &'static str,
-            ) -> Result<Self, $crate::DecodeError> {
-                list.mandatory(name)
+            ) -> Result<(), $crate::DecodeError> {
+                *self = list.mandatory(name)?;
+                Ok(())
             }
 
             #[inline]
@@ -396,18 +470,24 @@ macro_rules! composite {
         $crate::composite::composite!(@decode_as 'a, $name, { $($field: $type $(= $default)?),* });
     };
     (@decode_as $life:lifetime, $name:ty, { $($field:ident : $type:ty $(= $default:expr)?),* }) => {
-        impl<$life> $crate::composite::DecodeList<$life> for $name {
+        impl<$life> $crate::composite::InPlace<$life> for $name {
+            #[inline(always)]
+            fn blank() -> Self {
+                Self { $( $field: $crate::composite::composite!(@blank $($default)?), )* }
+            }
+
             #[inline]
-            fn decode_list(
-                constructor: u8,
-                reader: &mut $crate::Reader<$life>,
-            ) -> Result<Self, $crate::DecodeError> {
+            fn fill(
+                &mut self,
+                left: u32,
+                rest: &$life [u8],
+                offset: usize,
+                depth_left: u8,
+            ) -> Result<(), $crate::DecodeError> {
                 #[allow(unused_mut)]
-                let mut list = $crate::ListReader::open(constructor, reader)?;
-                $( let $field = $crate::composite::composite!(@read list, $field $(, $default)?); )*
-                // Only then is the struct made, where it is to stay.
-                list.close()?;
-                Ok(Self { $($field),* })
+                let mut list = $crate::ListReader::inner(left, $crate::Reader::inner(rest, offset, depth_left));
+                $( $crate::composite::composite!(@read list, self.$field $(, $default)?); )*
+                list.close()
             }
         }
 
@@ -427,8 +507,16 @@ macro_rules! composite {
         }
     };
 
-    (@read $list:ident, $field:ident, $default:expr) => { $list.optional()?.unwrap_or($default) };
-    (@read $list:ident, $field:ident) => { $crate::composite::Field::read(&mut $list, stringify!($field))? };
+    (@blank $default:expr) => { $default };
+    (@blank) => { $crate::composite::Field::blank() };
+    (@read $list:ident, $self:ident.$field:ident, $default:expr) => {
+        if let Some(value) = $list.optional()? {
+            $self.$field = value;
+        }
+    };
+    (@read $list:ident, $self:ident.$field:ident) => {
+        $crate::composite::Field::read(&mut $self.$field, &mut $list, stringify!($field))?
+    };
     (@write $list:ident, $self:ident.$field:ident, $default:expr) => {
         if $self.$field == $default { $list.null() } else { $list.field(&$self.$field) }
     };
@@ -447,17 +535,17 @@ macro_rules! composite {
 pub(crate) use composite;
 
 mandatory_fields!(
-    bool,
-    u32,
-    u64,
-    crate::Handle,
-    crate::DeliveryNumber,
-    crate::TransferNumber,
-    crate::Role,
-    crate::Str<'a>,
-    crate::Symbol<'a>,
-    crate::Binary<'a>,
-    crate::ErrorCondition<'a>,
-    crate::TransactionId,
-    crate::sasl::SaslCode,
+    bool = false,
+    u32 = 0,
+    u64 = 0,
+    crate::Handle = crate::Handle(0),
+    crate::DeliveryNumber = crate::DeliveryNumber(0),
+    crate::TransferNumber = crate::TransferNumber(0),
+    crate::Role = crate::Role::Sender,
+    crate::Str<'a> = crate::Str::default(),
+    crate::Symbol<'a> = crate::Symbol::default(),
+    crate::Binary<'a> = crate::Binary::default(),
+    crate::ErrorCondition<'a> = crate::ErrorCondition::INTERNAL_ERROR,
+    crate::TransactionId = crate::TransactionId::from(0),
+    crate::sasl::SaslCode = crate::sasl::SaslCode::Sys,
 );

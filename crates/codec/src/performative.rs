@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::composite::DecodeList;
+use crate::composite::{DecodeList, InPlace};
 use crate::constructor as code;
 use crate::{
     Attach, Begin, Close, Composite, Decode, DecodeError, DecodeErrorKind, Detach, Disposition, Encode, End, Flow,
@@ -69,23 +69,38 @@ pub(crate) fn peek_code(
 }
 
 /// Takes the descriptor whose 0x00 was read already, and the constructor behind it; a name among `names` counts as its number.
-#[inline]
-pub(crate) fn take_code(
+#[inline(always)]
+pub(crate) fn take_code<'a>(
     constructor: u8,
-    reader: &mut Reader<'_>,
+    reader: &mut Reader<'a>,
     expected: &'static str,
     names: &[(&str, u64)],
 ) -> Result<(u64, u8), DecodeError> {
     // Nearly every descriptor on a wire is a number of one octet.
     if constructor == code::DESCRIBED
-        && let [code::SMALLULONG, number, list, ..] = *reader.rest()
+        && let [code::SMALLULONG, number, list, rest @ ..] = reader.rest()
     {
-        reader.take(3)?;
-        return Ok((u64::from(number), list));
+        reader.go_to(rest);
+        return Ok((u64::from(*number), *list));
     }
-    let number = peek_code(constructor, reader, expected, names)?;
+    // By value, so that the caller's reader can stay in registers.
+    let (number, list, rest) = take_other_code(constructor, reader.clone(), expected, names)?;
+    reader.go_to(rest);
+    Ok((number, list))
+}
+
+/// Takes any descriptor; returns its number, the constructor behind it, and what stands behind that.
+#[inline(never)]
+fn take_other_code<'a>(
+    constructor: u8,
+    mut reader: Reader<'a>,
+    expected: &'static str,
+    names: &[(&str, u64)],
+) -> Result<(u64, u8, &'a [u8]), DecodeError> {
+    let number = peek_code(constructor, &reader, expected, names)?;
     reader.skip()?;
-    Ok((number, reader.octet()?))
+    let list = reader.octet()?;
+    Ok((number, list, reader.rest()))
 }
 
 impl Performative<'_> {
@@ -164,7 +179,11 @@ impl<'a> Performative<'a> {
         Ok(match code {
             Open::CODE => Self::Open(Box::new(Open::decode_list(list, reader)?)),
             Begin::CODE => Self::Begin(Box::new(Begin::decode_list(list, reader)?)),
-            Attach::CODE => Self::Attach(Box::write(Box::new_uninit(), Attach::decode_list(list, reader)?)),
+            Attach::CODE => {
+                let mut attach = Box::write(Box::new_uninit(), Attach::blank());
+                attach.read_list(list, reader)?;
+                Self::Attach(attach)
+            }
             Detach::CODE => Self::Detach(Detach::decode_list(list, reader)?),
             End::CODE => Self::End(End::decode_list(list, reader)?),
             Close::CODE => Self::Close(Close::decode_list(list, reader)?),

@@ -31,14 +31,19 @@ choice! {
 pub struct Mechanisms<'a>(pub Multiple<Symbol<'a>>);
 
 impl<'a> Field<'a> for Mechanisms<'a> {
-    fn read(list: &mut ListReader<'a>, name: &'static str) -> Result<Self, DecodeError> {
+    fn blank() -> Self {
+        Self(Multiple::default())
+    }
+
+    fn read(&mut self, list: &mut ListReader<'a>, name: &'static str) -> Result<(), DecodeError> {
         let at = list.offset();
         let mechanisms: Multiple<_> = list.mandatory(name)?;
         // An empty array is as good as null, §1.4.
         if mechanisms.is_empty() {
             return Err(DecodeError::new(DecodeErrorKind::MissingField(name), at));
         }
-        Ok(Self(mechanisms))
+        self.0 = mechanisms;
+        Ok(())
     }
 
     fn write(&self, list: &mut ListWriter<'_>) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::codec::owned_already;
-use crate::composite::{DecodeList, composite};
+use crate::composite::{InPlace, composite};
 use crate::performative::take_code;
 use crate::symbol::open_symbols;
 use crate::transport::choice;
@@ -231,17 +231,31 @@ macro_rules! archetype {
 
         impl<'a> Decode<'a> for $type<'a> {
             fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-                let names = [$(($name::NAME, $name::CODE)),*];
+                let mut place = None;
+                Self::decode_into(&mut place, constructor, reader)?;
+                // It is always there.
+                place.ok_or_else(|| reader.unexpected($what, constructor))
+            }
+
+            #[inline(always)]
+            fn decode_into(
+                place: &mut Option<Self>,
+                constructor: u8,
+                reader: &mut Reader<'a>,
+            ) -> Result<(), DecodeError> {
                 let mut ahead = reader.clone();
-                let (code, list) = take_code(constructor, &mut ahead, $what, &names)?;
+                let (code, list) = take_code(constructor, &mut ahead, $what, &[$(($name::NAME, $name::CODE)),*])?;
                 match code {
                     $( $name::CODE => {
-                        let terminus = $name::decode_list(list, &mut ahead)?;
-                        *reader = ahead;
-                        Ok(Self::$name(terminus))
+                        *place = Some(Self::$name($name::blank()));
+                        if let Some(Self::$name(terminus)) = place {
+                            terminus.read_list(list, &mut ahead)?;
+                        }
+                        reader.go_to(ahead.rest());
                     } )*
-                    _ => Described::decode_data(constructor, reader).map(Self::Other),
+                    _ => *place = Some(Self::Other(Described::decode_data(constructor, reader)?)),
                 }
+                Ok(())
             }
         }
 

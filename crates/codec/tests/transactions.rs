@@ -182,6 +182,20 @@ fn termini_of_an_attach() {
 }
 
 #[test]
+fn termini_replace_what_stood_in_their_place() {
+    let before = Target { dynamic: true, ..Target::at("before") };
+    for octets in [&b"\0\x53\x29\x45"[..], b"\0\x53\x29\xc0\x04\x01\xa1\x01a", b"\0\x53\x30\x45", b"\0\x53\x28\x45"] {
+        let mut place = Some(TargetArchetype::from(before.clone()));
+        let mut reader = Reader::sized(&octets[1..]);
+        TargetArchetype::decode_into(&mut place, octets[0], &mut reader).unwrap();
+        assert!(reader.is_empty());
+        let target = read::<TargetArchetype<'_>>(octets).unwrap();
+        assert_eq!(encode_to_vec(&target), octets);
+        assert_eq!(place, Some(target));
+    }
+}
+
+#[test]
 fn bodies_of_messages_to_a_coordinator() {
     let declare = Message::value(Described::from(&Declare::default()));
     let mut octets = Vec::new();

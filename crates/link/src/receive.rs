@@ -135,15 +135,13 @@ impl Connection {
                     let control = link.is_control();
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    let decides = |state: &DeliveryState<'_>| {
-                        state.is_outcome() || matches!(state, DeliveryState::Transactional(_))
-                    };
-                    let told = if disposition.settled && !state.as_ref().is_some_and(decides) {
+                    let undecided = matches!(state, None | Some(DeliveryState::Received(_)));
+                    let state_told = if disposition.settled && undecided {
                         end.outcome_of(entry.delivery).or_else(|| state.clone())
                     } else {
                         state.clone()
                     };
-                    let outcome = Outcome { key, state: told, settled: disposition.settled };
+                    let outcome = Outcome { key, state: state_told, settled: disposition.settled };
                     if control {
                         answers.push(outcome);
                     } else if end.tell(outcome) {

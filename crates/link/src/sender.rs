@@ -263,6 +263,22 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// How many octets were written and have not left: credit, windows or the stream hold them back. A writer that streams writes no
+    /// more while this is high.
+    pub fn queued_octets(&mut self) -> usize {
+        self.link.sender().map_or(0, |end| end.queued_octets(usize::MAX))
+    }
+
+    /// Asks for one [`LinkEvent::Writable`](crate::LinkEvent::Writable) as soon as no more than `octets` are queued after a frame has
+    /// left. Returns whether that is so already; then no event is told.
+    pub fn notify_below(&mut self, octets: usize) -> bool {
+        let Some(end) = self.link.sender() else {
+            return false;
+        };
+        end.notify_below = Some(octets);
+        end.is_writable()
+    }
+
     /// The transaction of a delivery that has not left completely is over: takes it back. Returns whether it was one.
     pub(crate) fn withdraw(&mut self, key: DeliveryKey) -> bool {
         let Some(end) = self.link.sender() else {
@@ -294,22 +310,6 @@ impl Sender<'_> {
     /// The transaction in which the peer wants what is sent from now on to be acquired; deliveries say so by themselves. §4.4.3
     pub fn acquisition(&self) -> Option<TransactionId> {
         self.link.acquisition.as_deref().copied()
-    }
-
-    /// How many octets were written and have not left: credit, windows or the stream hold them back. A writer that streams writes no
-    /// more while this is high.
-    pub fn queued_octets(&mut self) -> usize {
-        self.link.sender().map_or(0, |end| end.queued_octets(usize::MAX))
-    }
-
-    /// Asks for one [`LinkEvent::Writable`](crate::LinkEvent::Writable) as soon as no more than `octets` are queued after a frame has
-    /// left. Returns whether that is so already; then no event is told.
-    pub fn notify_below(&mut self, octets: usize) -> bool {
-        let Some(end) = self.link.sender() else {
-            return false;
-        };
-        end.notify_below = Some(octets);
-        end.is_writable()
     }
 
     /// The next state that the peer told of a sent delivery.
