@@ -6,7 +6,7 @@ use amqp10_codec::{Encode, Message, MessageView};
 
 use crate::{
     Aligned, Flood, Receiving, Sending, attach, attach_frame, built_device_message, built_map_message, data_message,
-    device_message, disposition, disposition_frame, encode, encoded, flow, flow_frame, map_keys, map_message,
+    device_message, disposition, disposition_frame, encode, encoded, floor, flow, flow_frame, map_keys, map_message,
     read_frame, read_map, read_message, transfer, transfer_frame, write_frame,
 };
 
@@ -34,11 +34,16 @@ pub struct Case {
 }
 
 /// Every case.
-pub const CASES: [Case; 37] = [
+pub const CASES: [Case; 39] = [
     Case {
         name: "device message read",
         allocations: 0.0,
         work: || reads(encoded(&device_message()), |octets| read_message(octets).expect("it is a message")),
+    },
+    Case {
+        name: "device message read, floor",
+        allocations: 0.0,
+        work: || reads(encoded(&device_message()), |octets| floor(octets).expect("it is a message")),
     },
     Case {
         name: "1 KiB message read",
@@ -54,6 +59,11 @@ pub const CASES: [Case; 37] = [
         name: "map of 50 entries read",
         allocations: 0.0,
         work: || reads(encoded(&map_message()), |octets| read_map(octets).expect("it is a message")),
+    },
+    Case {
+        name: "map of 50 entries read, floor",
+        allocations: 0.0,
+        work: || reads(encoded(&map_message()), |octets| floor(octets).expect("it is a message")),
     },
     Case {
         name: "device message into owned",

@@ -3,6 +3,7 @@
 mod cases;
 mod engine;
 mod floods;
+mod floor;
 mod frames;
 // Not in `measure`: counting allocations takes instructions.
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod messages;
 pub use cases::{CASES, Case, Work, measured_step};
 pub use engine::{Receiving, Sending};
 pub use floods::Flood;
+pub use floor::floor;
 pub use frames::{
     attach, attach_frame, disposition, disposition_frame, flow, flow_frame, read_frame, transfer, transfer_frame,
     write_frame,

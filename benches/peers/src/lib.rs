@@ -11,7 +11,7 @@ mod fe2o3;
 mod ntex;
 
 /// What is compared here; Proton C is measured by `proton.c`.
-pub const PEERS: [&str; 3] = ["ours", "fe2o3", "ntex"];
+pub const PEERS: [&str; 4] = ["ours", "floor", "fe2o3", "ntex"];
 
 /// Every input, by the name that begins the names of its cases.
 pub fn inputs() -> Vec<(&'static str, Vec<u8>)> {
@@ -29,8 +29,13 @@ pub fn inputs() -> Vec<(&'static str, Vec<u8>)> {
 
 /// A case of a peer made ready, or `None` if there is no such thing.
 pub fn work(peer: &str, case: &str) -> Option<Box<dyn Work>> {
-    if peer == "ours" {
-        return CASES.iter().find(|each| each.name == case).map(|each| (each.work)());
+    let own = match peer {
+        "ours" => Some(case.to_owned()),
+        "floor" => Some(format!("{case}, floor")),
+        _ => None,
+    };
+    if let Some(name) = own {
+        return CASES.iter().find(|each| each.name == name).map(|each| (each.work)());
     }
     let (name, octets) = inputs().into_iter().find(|(name, _)| case.starts_with(name))?;
     let action = case.strip_prefix(name)?.trim_start();
