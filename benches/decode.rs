@@ -23,9 +23,9 @@ fn messages(criterion: &mut Criterion) {
         ("1 KiB body", encoded(&data_message(1 << 10))),
         ("64 KiB body", encoded(&data_message(64 << 10))),
     ];
-    each(criterion, "message", &messages, |octets| read_message(octets).expect("it is a message"));
+    each(criterion, "message decoded", &messages, |octets| read_message(octets).expect("it is a message"));
     let map = [("map of 50 entries", encoded(&map_message()))];
-    each(criterion, "message", &map, |octets| read_map(octets).expect("it is a message"));
+    each(criterion, "message decoded", &map, |octets| read_map(octets).expect("it is a message"));
 }
 
 fn frames(criterion: &mut Criterion) {
@@ -35,7 +35,7 @@ fn frames(criterion: &mut Criterion) {
         ("disposition", disposition_frame(70_000, 70_099)),
         ("attach", attach_frame()),
     ];
-    each(criterion, "frame", &frames, |octets| read_frame(octets).expect("it is a frame"));
+    each(criterion, "frame decoded", &frames, |octets| read_frame(octets).expect("it is a frame"));
 }
 
 criterion_group!(benches, messages, frames);

@@ -28,7 +28,7 @@ fn slices(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &Messag
 }
 
 fn messages(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("message");
+    let mut group = criterion.benchmark_group("message encoded");
     let mut out = Vec::new();
     prebuilt(&mut group, "device message", &device_message());
     let body = Bytes::from(vec![b'x'; 256]);
@@ -58,7 +58,7 @@ fn frame(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, body: &impl Encod
 }
 
 fn frames(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("frame");
+    let mut group = criterion.benchmark_group("frame encoded");
     frame(&mut group, "transfer", &transfer(70_000), &encoded(&device_message()));
     frame(&mut group, "flow", &flow(70_000, 1000), &[]);
     frame(&mut group, "disposition", &disposition(70_000, 70_099), &[]);
