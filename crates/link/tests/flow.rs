@@ -326,6 +326,21 @@ fn h23_a_credit_mode_change_takes_effect() {
 }
 
 #[test]
+fn h23_aborted_deliveries_replenish_credit_at_once() {
+    for replenish in [Replenish::Taken, Replenish::Settled] {
+        let mut scene = Scene::new(Wire::Whole);
+        scene.peer.engine.receiver(scene.a).unwrap().set_credit_mode(CreditMode::Automatic { window: 30, replenish });
+        assert_eq!(scene.peer.told(), ["0 flow handle 0 count 0 credit 30"]);
+        for id in 0..15 {
+            assert_eq!(scene.peer.told(), NOTHING, "{id} aborted");
+            scene.peer.transfer(10, &amqp10_codec::Transfer { more: true, ..first(5, id) }, b"x");
+            scene.peer.transfer(10, &amqp10_codec::Transfer { aborted: true, ..next(5) }, b"");
+        }
+        assert_eq!(scene.peer.told(), ["0 flow handle 0 count 15 credit 30"], "half of the window has come back");
+    }
+}
+
+#[test]
 fn a_delivery_behind_one_that_was_given_up() {
     let mut scene = Scene::new(Wire::Whole);
     let c = scene.c;
