@@ -390,18 +390,19 @@ impl Connection {
             return self.violation(Violation::UnsettledMap, Some(session), None);
         }
         let ours = if attach.role == Role::Sender { Role::Receiver } else { Role::Sender };
-        let errant = self.sessions.get_mut(session).and_then(|session| {
+        if let Some(session) = self.sessions.get_mut(session) {
             session.errant.remove_handle(attach.handle);
-            session.errant.remove(&attach.name, ours)
-        });
-        if errant == Some(Whose::Ours) && attach.unsettled.is_none() {
-            return self.violation(Violation::ErrantLink, Some(session), None);
         }
         let answered = self.find_link(&attach.name, ours, |link| {
             link.session == session && link.remote_handle.is_none() && link.handle.is_some()
         });
         if let Some(key) = answered {
             return self.answered_attach(session, key, attach);
+        }
+        // An answer to what we have detached since is none of this: the peer had not seen our error.
+        let errant = self.sessions.get_mut(session).and_then(|session| session.errant.remove(&attach.name, ours));
+        if errant == Some(Whose::Ours) && attach.unsettled.is_none() {
+            return self.violation(Violation::ErrantLink, Some(session), None);
         }
         if let Some(key) = self.find_link(&attach.name, ours, |link| link.state.is_alive()) {
             self.stolen(key);

@@ -241,6 +241,25 @@ fn a_link_that_had_an_error_can_only_be_resumed() {
 }
 
 #[test]
+fn an_answer_that_crosses_an_error_is_no_attach_of_its_own() {
+    for refused in [false, true] {
+        let mut scene = Scene::new(Wire::Whole);
+        let link = scene.peer.engine.attach(scene.one, receiving("errant")).unwrap();
+        scene.peer.engine.detach(link, false, Some(problem()));
+        scene.peer.quiet();
+        let mut answer = sender("errant", 9);
+        if refused {
+            answer.source = None;
+        }
+        scene.peer.send(10, &answer);
+        scene.peer.send(10, &detach(9, refused));
+        let end = Event::Link(link, LinkEvent::Detached { closed: refused, end: Ended::Local });
+        assert_eq!(scene.peer.events(), [end]);
+        assert_eq!(scene.peer.told(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_close_that_crosses_a_detach_of_two_engines() {
     // 2.6.6-04, 2.6.6-05
     for wire in [Wire::Whole, Wire::Octets] {
