@@ -43,17 +43,8 @@ impl Output {
 
     /// Fills `slices` with what waits, in order, and returns how many were filled: for a vectored write.
     pub fn chunks<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut small = self.small.get(self.gone..).unwrap_or(&[]);
         let mut filled = 0_usize;
-        for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-            let octets = match segment {
-                Segment::Small(len) => {
-                    let (octets, rest) = small.split_at_checked(*len).unwrap_or((small, &[]));
-                    small = rest;
-                    octets
-                }
-                Segment::Payload(payload) => payload,
-            };
+        for (slice, octets) in slices.iter_mut().zip(self.pieces_from(0)) {
             *slice = IoSlice::new(octets);
             filled = filled.saturating_add(1);
         }
