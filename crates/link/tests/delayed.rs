@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use amqp10_codec::{DeliveryState, ReceiverSettleMode, SequenceNo, TransferNumber};
 use amqp10_link::{CreditMode, DeliveryKey, DeliveryStart, Event, LinkEvent, LinkId, Replenish, SessionEvent};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 use support::scene::{CREDIT, receiving, sending, session_config};
-use support::{Pair, Wire, drain, events, push};
+use support::{Pair, Wire, drain, events};
 
 /// One thing that happens to two engines and the lines between them.
 #[derive(Clone, Debug)]
@@ -64,8 +64,6 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// Two engines, and octets that are on their way between them.
 struct Lines {
     pair: Pair,
-    on_the_way: [BytesMut; 2],
-    buffers: [BytesMut; 2],
     receiver: LinkId,
     sender: LinkId,
     next: u32,
@@ -94,8 +92,6 @@ impl Lines {
         let (receiver, sender) = pair.link(session, receiver, sender);
         Self {
             pair,
-            on_the_way: Default::default(),
-            buffers: Default::default(),
             receiver,
             sender,
             next: 0,
@@ -104,16 +100,6 @@ impl Lines {
             settled_by_receiver: HashSet::new(),
             open: HashSet::new(),
         }
-    }
-
-    fn line(&mut self, to_server: bool, octets: usize) {
-        let Pair { client, server, now, wire, .. } = &mut self.pair;
-        let at = usize::from(to_server);
-        let (from, to) = if to_server { (client, server) } else { (server, client) };
-        self.on_the_way[at].extend_from_slice(&drain(from, *now));
-        let octets = octets.min(self.on_the_way[at].len());
-        let octets = self.on_the_way[at].split_to(octets);
-        push(*wire, to, &mut self.buffers[at], &octets, *now);
     }
 
     /// Nothing goes wrong, whatever is delayed.
@@ -189,7 +175,7 @@ impl Lines {
             }
             Move::Drain => self.pair.client.receiver(receiver).unwrap().drain(),
             Move::Drained => self.pair.server.sender(sender).unwrap().drained(),
-            Move::Line { to_server, octets } => self.line(to_server, octets),
+            Move::Line { to_server, octets } => self.pair.line(to_server, octets),
             Move::Wait(seconds) => {
                 self.pair.now += Duration::from_secs(seconds);
                 // Nothing may stay on the way for longer than the peer waits.
@@ -203,11 +189,11 @@ impl Lines {
 
     fn everything(&mut self) {
         loop {
-            self.line(true, usize::MAX);
-            self.line(false, usize::MAX);
+            self.pair.line(true, usize::MAX);
+            self.pair.line(false, usize::MAX);
             let idle = drain(&mut self.pair.client, self.pair.now);
-            self.on_the_way[1].extend_from_slice(&idle);
-            if self.on_the_way.iter().all(|octets| octets.is_empty()) {
+            self.pair.on_the_way[1].extend_from_slice(&idle);
+            if self.pair.on_the_way.iter().all(|octets| octets.is_empty()) {
                 break;
             }
         }

@@ -9,11 +9,11 @@ use amqp10_link::{
     CreditMode, DeliveryKey, DeliveryStart, Event, LinkConfig, LinkEvent, LinkId, SendError, SessionEvent, SessionId,
     TransactError, TransactionEnd, TransactionError, TransactionEvent, Work, WorkKind,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 use support::scene::session_config;
 use support::work::{EVERYTHING, id, within};
-use support::{Pair, Wire, drain, events, push};
+use support::{Pair, Wire, drain, events};
 
 /// What the resource keeps: the messages of one queue, each a number.
 #[derive(Default)]
@@ -145,8 +145,6 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 
 struct World {
     pair: Pair,
-    on_the_way: [BytesMut; 2],
-    buffers: [BytesMut; 2],
     session: SessionId,
     control: Option<LinkId>,
     /// The end of the control link at the resource.
@@ -187,8 +185,6 @@ impl World {
         events(&mut pair.server);
         let mut world = Self {
             pair,
-            on_the_way: Default::default(),
-            buffers: Default::default(),
             session,
             control: None,
             coordinator: None,
@@ -210,29 +206,19 @@ impl World {
         world
     }
 
-    fn line(&mut self, to_server: bool, octets: usize) {
-        let Pair { client, server, now, wire, .. } = &mut self.pair;
-        let at = usize::from(to_server);
-        let (from, to) = if to_server { (client, server) } else { (server, client) };
-        self.on_the_way[at].extend_from_slice(&drain(from, *now));
-        let octets = octets.min(self.on_the_way[at].len());
-        let octets = self.on_the_way[at].split_to(octets);
-        push(*wire, to, &mut self.buffers[at], &octets, *now);
-    }
-
     /// Everything on the way arrives, and the resource does its work.
     fn everything(&mut self) {
         loop {
-            self.line(true, usize::MAX);
+            self.pair.line(true, usize::MAX);
             self.make(Move::Serve { commits: true, settles: true });
-            self.line(false, usize::MAX);
+            self.pair.line(false, usize::MAX);
             self.controller();
             let Pair { client, server, now, .. } = &mut self.pair;
             let waiting = [drain(server, *now), drain(client, *now)];
-            for (line, waiting) in self.on_the_way.iter_mut().zip(waiting) {
+            for (line, waiting) in self.pair.on_the_way.iter_mut().zip(waiting) {
                 line.extend_from_slice(&waiting);
             }
-            if self.on_the_way.iter().all(|octets| octets.is_empty()) {
+            if self.pair.on_the_way.iter().all(|octets| octets.is_empty()) {
                 break;
             }
         }
@@ -414,15 +400,15 @@ impl World {
                     self.store.out.insert(key, message);
                 }
             }
-            Move::Line { to_server, octets } => self.line(to_server, octets),
+            Move::Line { to_server, octets } => self.pair.line(to_server, octets),
         }
         self.controller();
     }
 
     fn everything_but_work(&mut self) {
         for _ in 0..4 {
-            self.line(true, usize::MAX);
-            self.line(false, usize::MAX);
+            self.pair.line(true, usize::MAX);
+            self.pair.line(false, usize::MAX);
             self.controller();
         }
     }

@@ -103,6 +103,8 @@ pub(crate) struct Pair {
     pub(crate) server: Checked,
     pub(crate) now: Instant,
     pub(crate) wire: Wire,
+    /// What [`Self::line`] has taken and not delivered: to the client, to the server.
+    pub(crate) on_the_way: [BytesMut; 2],
     to_server: BytesMut,
     to_client: BytesMut,
 }
@@ -148,6 +150,7 @@ impl Pair {
             server: Connection::server(server, now).into(),
             now,
             wire: Wire::Whole,
+            on_the_way: Default::default(),
             to_server: BytesMut::new(),
             to_client: BytesMut::new(),
         }
@@ -176,6 +179,16 @@ impl Pair {
         }
         push(wire, to, buffer, &octets, now);
         !octets.is_empty()
+    }
+
+    /// Carries so many octets of what one of the two has sent, which stays on the way until then.
+    pub(crate) fn line(&mut self, to_server: bool, octets: usize) {
+        let Self { client, server, now, wire, on_the_way, to_server: forth, to_client: back } = self;
+        let (from, to, buffer) = if to_server { (client, server, forth) } else { (server, client, back) };
+        let on_the_way = &mut on_the_way[usize::from(to_server)];
+        on_the_way.extend_from_slice(&drain(from, *now));
+        let octets = on_the_way.split_to(octets.min(on_the_way.len()));
+        push(*wire, to, buffer, &octets, *now);
     }
 
     /// Carries octets to and fro until both are quiet.
