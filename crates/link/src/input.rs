@@ -15,6 +15,7 @@ use crate::reattach::Whose;
 use crate::slots::{Key, LinkId, SessionId};
 use crate::state::{LinkState, SessionState, Stage};
 use crate::terminus::unsettled_of;
+use crate::transfers::Transfers;
 use crate::violation::Violation;
 
 /// The shortest idle-time-out, in milliseconds, that timers and networks let us keep up with.
@@ -91,14 +92,32 @@ impl Connection {
                 self.keep_early(frames.get(at..).unwrap_or(&[]));
                 break;
             }
-            self.handle_frame(frames, at, frame);
+            at = if self.state.is_open()
+                && let Some(session) = self.by_remote_channel(frame.header.channel)
+                && self.sessions.get(session).is_some_and(|session| session.state == SessionState::Mapped)
+                && let Some(transfers) = Transfers::from(frames, at, &frame)
+            {
+                // What comes most often, with nothing in its way. No session is mapped to a channel above channel-max.
+                self.handle_transfers(session, transfers)
+            } else {
+                self.handle_frame(frames, at, frame);
+                at.saturating_add(frame.header.size as usize)
+            };
             if self.state.is_over() {
                 break;
             }
             self.answers = answers.saturating_add(self.control.len().saturating_sub(queued));
-            at = at.saturating_add(frame.header.size as usize);
         }
         frames.len()
+    }
+
+    /// Returns where the first frame stands that is something else, or is to wait.
+    fn handle_transfers(&mut self, session: Key, mut transfers: Transfers<'_>) -> usize {
+        self.handle_transfer(session, &mut transfers);
+        while transfers.waits && self.wants_input() {
+            self.handle_transfer(session, &mut transfers);
+        }
+        transfers.next()
     }
 
     /// The peer may go on before it has seen our open, but everything that could be said to that has to stand behind it. §2.4.2
@@ -204,18 +223,7 @@ impl Connection {
             Ok(performative) => performative,
             Err(error) => return self.undecodable(error),
         };
-        let body = usize::from(frame.header.body_offset);
         let end = at.saturating_add(frame.header.size as usize);
-        if let Performative::Transfer(transfer) = &performative
-            && self.state.is_open()
-            && let Some(session) = self.by_remote_channel(channel)
-            && self.sessions.get(session).is_some_and(|session| session.state == SessionState::Mapped)
-        {
-            // What comes most often, with nothing in its way. No session is mapped to a channel above channel-max.
-            tracing::trace!(channel = channel.0, performative = "transfer", size = frame.header.size, "received");
-            let start = at.saturating_add(body).saturating_add(reader.offset());
-            return self.handle_transfer(session, transfer, octets.slice(start..end));
-        }
         tracing::trace!(channel = channel.0, performative = performative.name(), size = frame.header.size, "received");
         if !matches!(performative, Performative::Transfer(_))
             && let Err(error) = reader.finish()
@@ -238,9 +246,9 @@ impl Connection {
             Performative::Close(close) => self.handle_close(channel, close.error),
             Performative::Begin(begin) => self.handle_begin(channel, &begin, whole.len()),
             Performative::Transfer(transfer) => {
-                let start = at.saturating_add(body).saturating_add(reader.offset());
-                let payload = octets.slice(start..end);
-                self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &transfer, payload));
+                let alone = octets.slice(at..end);
+                let mut transfers = Transfers::alone(&alone, channel, transfer, reader.rest().len());
+                self.in_session(channel, "transfer", whole, |this, key| this.handle_transfer(key, &mut transfers));
             }
             Performative::Flow(flow) => {
                 self.in_session(channel, "flow", whole, |this, key| this.handle_flow(key, flow));

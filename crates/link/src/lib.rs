@@ -41,6 +41,7 @@ mod terminus;
 mod timer;
 mod trace;
 mod transaction;
+mod transfers;
 mod unsettled;
 mod violation;
 

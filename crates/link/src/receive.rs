@@ -11,6 +11,7 @@ use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::transaction::Transactions;
+use crate::transfers::Transfers;
 use crate::violation::Violation;
 use crate::{Outcome, Replenish, coordinator, resume, transaction};
 
@@ -197,7 +198,10 @@ impl Connection {
         }
     }
 
-    pub(crate) fn handle_transfer(&mut self, session_key: Key, transfer: &Transfer<'_>, payload: Bytes) {
+    /// Handles a transfer, and those behind it on the same link as long as each is a whole delivery and nothing else is to be done.
+    pub(crate) fn handle_transfer(&mut self, session_key: Key, transfers: &mut Transfers<'_>) {
+        transfers.waits = false;
+        let transfer = &transfers.transfer;
         let Some(session) = self.sessions.get_mut(session_key) else {
             return;
         };
@@ -236,12 +240,25 @@ impl Connection {
         let Some(end) = link.receiver() else {
             return self.violation(Violation::TransferFromReceiver, Some(session_key), None);
         };
-        let ordinary =
-            !(transfer.more || transfer.aborted || transfer.resume || incomplete) && transfer.state.is_none();
-        if ordinary && end.incoming.is_none() {
+        let aborted = transfer.aborted;
+        if is_whole(transfer) && end.incoming.is_none() && !incomplete {
             // The ordinary delivery: all of it in one transfer.
-            if let Err(violation) = end.whole(session, key, modes, transfer, payload) {
-                return self.violation(violation, Some(session_key), Some(key));
+            let (handle, own_mode) = (transfer.handle, transfer.rcv_settle_mode.is_some());
+            loop {
+                if let Err(violation) = end.whole(session, key, modes, &transfers.transfer, transfers.payload()) {
+                    return self.violation(violation, Some(session_key), Some(key));
+                }
+                if own_mode || end.control || end.credit.left() == 0 || !transfers.advance() {
+                    break;
+                }
+                let next = &transfers.transfer;
+                if next.handle != handle || next.rcv_settle_mode.is_some() || !is_whole(next) {
+                    break;
+                }
+                if !session.receive_transfer() {
+                    break;
+                }
+                transfers.waits = false;
             }
             if !std::mem::replace(&mut end.ready_told, true) {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
@@ -249,7 +266,7 @@ impl Connection {
         } else if incomplete && end.incoming.is_none() && !transfer.resume {
             return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
         } else {
-            match end.part(session, key, modes, transfer, payload, self.transactions.as_deref_mut()) {
+            match end.part(session, key, modes, transfer, transfers.payload(), self.transactions.as_deref_mut()) {
                 Ok(events) => {
                     self.events.extend(events.into_iter().flatten().map(|event| Event::Link(LinkId(key), event)))
                 }
@@ -267,16 +284,19 @@ impl Connection {
         }
         let control = end.control;
         // A delivery takes as much from the credit as from the room, so that a flow is worth sending only when nothing is left.
-        if (transfer.aborted || end.credit.left() == 0)
-            && end.wants_flow()
-            && !std::mem::replace(&mut link.flow_queued, true)
-        {
+        if (aborted || end.credit.left() == 0) && end.wants_flow() && !std::mem::replace(&mut link.flow_queued, true) {
             session.flows.push_back(key);
         }
         if control {
             self.handle_requests(session_key, key);
         }
     }
+}
+
+/// Whether a transfer is the only one of its delivery, and says nothing of its state.
+#[inline(always)]
+fn is_whole(transfer: &Transfer<'_>) -> bool {
+    !(transfer.more || transfer.aborted || transfer.resume) && transfer.state.is_none()
 }
 
 /// How the sender and the receiver of a delivery settle it.
