@@ -208,7 +208,7 @@ pub struct Frame<'a> {
 ///
 /// # Errors
 /// When the header is outside the rules, or the size above `max_frame_size`.
-#[inline]
+#[inline(always)]
 pub fn next_frame(input: &[u8], max_frame_size: u32) -> Result<Option<Frame<'_>>, FrameError> {
     let Some(head) = input.first_chunk::<FRAME_HEADER_SIZE>() else {
         // A size can be refused as soon as it is known.

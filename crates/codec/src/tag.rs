@@ -62,6 +62,17 @@ impl From<u64> for DeliveryTag {
 impl Ord for DeliveryTag {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
+        let first = |tag: &Self| u64::from_be_bytes(tag.words[0]);
+        if self.len == other.len && self.len <= 8 {
+            return first(self).cmp(&first(other));
+        }
+        self.cmp_long(other)
+    }
+}
+
+impl DeliveryTag {
+    #[inline(never)]
+    fn cmp_long(&self, other: &Self) -> Ordering {
         let mut order = self.len.cmp(&other.len);
         for (ours, theirs) in self.words.iter().zip(&other.words) {
             order = order.then_with(|| u64::from_be_bytes(*ours).cmp(&u64::from_be_bytes(*theirs)));

@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 
 use crate::codec::owned_already;
 use crate::composite::composite;
+use crate::constructor as code;
 use crate::{
-    Channel, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Encode, Error, Fields,
-    Handle, ListReader, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, SourceArchetype, Str, Symbol,
-    TargetArchetype, TransferNumber,
+    Channel, Composite, Decode, DecodeError, DecodeErrorKind, DeliveryNumber, DeliveryState, DeliveryTag, Encode,
+    Error, Fields, Handle, ListReader, Map, MessageFormat, Milliseconds, Multiple, Reader, SequenceNo, SourceArchetype,
+    Str, Symbol, TargetArchetype, TransferNumber,
 };
 
 /// Declares a restricted type whose values are chosen from a list, §1.4.
@@ -298,6 +299,23 @@ impl<'a> Attach<'a> {
 }
 
 impl<'a> Transfer<'a> {
+    /// Decodes a transfer into this one, which costs less than to move a new one here: for frames that follow each other.
+    ///
+    /// # Errors
+    /// When `reader` does not stand before a transfer, or that cannot be decoded; then what is in this one means nothing.
+    pub fn read_from(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        if let [code::DESCRIBED, code::SMALLULONG, number, list, rest @ ..] = reader.rest()
+            && u64::from(*number) == Self::CODE
+        {
+            reader.go_to(rest);
+            let (left, fields) = ListReader::open(*list, reader)?.into_parts();
+            *self = Self::new(Handle(0));
+            return self.read_fields(left, fields.rest(), fields.offset(), fields.depth_left());
+        }
+        *self = reader.read()?;
+        Ok(())
+    }
+
     /// Reads the `left` fields in `rest` into the places where they are to stay, which keeps them from being moved.
     #[inline(always)]
     pub(crate) fn read_fields(

@@ -429,8 +429,25 @@ proptest! {
         let (mut alone, mut body) = (Reader::sized(&octets), Reader::sized(&octets));
         let found = alone.read::<Transfer<'_>>();
         prop_assert_eq!(body.read::<Performative<'_>>(), found.clone().map(Performative::Transfer));
+        let mut again = Reader::sized(&octets);
+        // Nothing may be left of what was there before.
+        let mut into = Transfer {
+            delivery_id: Some(DeliveryNumber(7)),
+            delivery_tag: Some(DeliveryTag::from(7)),
+            message_format: Some(MessageFormat(7)),
+            settled: Some(true),
+            more: true,
+            rcv_settle_mode: Some(ReceiverSettleMode::Second),
+            state: Some(DeliveryState::Accepted),
+            resume: true,
+            aborted: true,
+            batchable: true,
+            ..Transfer::new(Handle(7))
+        };
+        prop_assert_eq!(into.read_from(&mut again).map(|()| into), found.clone());
         if found.is_ok() {
             prop_assert_eq!(alone.rest(), body.rest());
+            prop_assert_eq!(alone.rest(), again.rest());
         }
     }
 
