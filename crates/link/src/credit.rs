@@ -92,7 +92,7 @@ impl Credit {
     }
 
     /// The credit to announce now, if it is worth a flow. A link that holds too many octets grants nothing more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn due(&self, may_grow: bool) -> Option<u32> {
         if let Some(wanted) = self.wanted {
             return (may_grow || wanted <= self.left).then_some(wanted);
@@ -103,11 +103,10 @@ impl Credit {
         if self.drain || !may_grow {
             return None;
         }
-        let target = window.saturating_sub(self.held);
-        let missing = target.saturating_sub(self.left);
+        let used = self.held.saturating_add(self.left);
         // In steps of half a window; but a peer that has nothing left gets whatever there is.
-        let worth = missing > 0 && (self.left == 0 || missing >= window.div_ceil(2));
-        worth.then_some(target)
+        let worth = used < window && (self.left == 0 || used <= window / 2);
+        worth.then(|| window.saturating_sub(self.held))
     }
 
     /// The credit was announced.

@@ -1,11 +1,10 @@
 //! Deliveries as the application sees them, and the session's book of unsettled ones.
 
-use std::collections::VecDeque;
-
 use amqp10_codec::{DeliveryNumber, DeliveryTag, MessageFormat};
 use bytes::{Bytes, BytesMut};
 
 use crate::LinkId;
+use crate::queue::Queue;
 use crate::resume::Resumed;
 use crate::sections::Progress;
 use crate::session::Session;
@@ -90,10 +89,15 @@ impl Payload {
     }
 
     /// The octets in one slice; copies them if they came in several.
+    #[inline]
     pub fn into_bytes(self) -> Bytes {
-        if self.more.is_none() {
-            return self.first;
+        match self.more {
+            None => self.first,
+            Some(_) => self.join(),
         }
+    }
+
+    fn join(self) -> Bytes {
         let mut joined = BytesMut::with_capacity(self.len());
         for part in self.parts() {
             joined.extend_from_slice(part);
@@ -181,7 +185,7 @@ pub(crate) struct Entry {
 /// Ids only grow, so finding one is a binary search, and what a peer says about a range costs no more than what lives in it.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    entries: VecDeque<Entry>,
+    entries: Queue<Entry>,
     dead: usize,
 }
 
@@ -190,27 +194,28 @@ impl Ledger {
     #[cfg(test)]
     pub(crate) const ENTRY: usize = size_of::<Entry>();
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, id: DeliveryNumber, link: Key, delivery: Key) {
-        self.entries.push_back(Entry { id, link, delivery, live: true });
+        self.entries.push(Entry { id, link, delivery, live: true });
     }
 
     /// Whether `id` comes behind all that is here, the oldest included; a peer that leaps could break the order.
+    #[inline(always)]
     pub(crate) fn admits(&self, id: DeliveryNumber) -> bool {
-        self.entries.front().is_none_or(|oldest| oldest.id.precedes(id))
+        self.entries.as_slice().first().is_none_or(|oldest| oldest.id.precedes(id))
     }
 
     /// The first entry at or behind `id`.
     fn position(&self, id: DeliveryNumber) -> usize {
-        self.entries.partition_point(|entry| entry.id.precedes(id))
+        self.entries.as_slice().partition_point(|entry| entry.id.precedes(id))
     }
 
     /// Forgets a delivery that was settled.
     #[inline(always)]
     pub(crate) fn remove(&mut self, id: DeliveryNumber) {
         // Nearly always the oldest one.
-        if self.dead == 0 && self.entries.front().is_some_and(|entry| entry.id == id) {
-            self.entries.pop_front();
+        if self.dead == 0 && self.entries.as_slice().first().is_some_and(|entry| entry.id == id) {
+            self.entries.advance(1);
         } else {
             self.remove_within(id);
         }
@@ -218,7 +223,7 @@ impl Ledger {
 
     fn remove_within(&mut self, id: DeliveryNumber) {
         let at = self.position(id);
-        if let Some(entry) = self.entries.get_mut(at)
+        if let Some(entry) = self.entries.as_mut_slice().get_mut(at)
             && entry.id == id
             && entry.live
         {
@@ -229,11 +234,10 @@ impl Ledger {
     }
 
     fn tidy(&mut self) {
-        while self.entries.front().is_some_and(|entry| !entry.live) {
-            self.entries.pop_front();
-            self.dead = self.dead.saturating_sub(1);
-        }
-        if self.dead > 64 && self.dead > self.entries.len() / 2 {
+        let settled = self.entries.as_slice().iter().take_while(|entry| !entry.live).count();
+        self.entries.advance(settled);
+        self.dead = self.dead.saturating_sub(settled);
+        if self.dead > 64 && self.dead > self.entries.as_slice().len() / 2 {
             self.entries.retain(|entry| entry.live);
             self.dead = 0;
         }
@@ -242,7 +246,8 @@ impl Ledger {
     /// The live entries from `first` to `last`, both included.
     pub(crate) fn range(&self, first: DeliveryNumber, last: DeliveryNumber) -> Vec<Entry> {
         let from = self.position(first);
-        let entries = self.entries.range(from..).take_while(|entry| !last.precedes(entry.id));
+        let entries =
+            self.entries.as_slice().get(from..).unwrap_or(&[]).iter().take_while(|entry| !last.precedes(entry.id));
         let mut live = Vec::with_capacity(entries.clone().count());
         live.extend(entries.filter(|entry| entry.live));
         live
@@ -250,7 +255,7 @@ impl Ledger {
 
     /// The deliveries of a link belong to another one from now on.
     pub(crate) fn move_link(&mut self, from: Key, to: Key) {
-        self.entries.iter_mut().filter(|entry| entry.link == from).for_each(|entry| entry.link = to);
+        self.entries.as_mut_slice().iter_mut().filter(|entry| entry.link == from).for_each(|entry| entry.link = to);
     }
 
     /// Forgets the deliveries of a link that is gone.
@@ -284,7 +289,7 @@ mod tests {
         ledger.remove(DeliveryNumber(u32::MAX - 2));
         ledger.remove(DeliveryNumber(u32::MAX - 1));
         ledger.remove(DeliveryNumber(u32::MAX));
-        assert_eq!(ledger.entries.len(), 2, "settled entries at the front are gone, dead ones with them");
+        assert_eq!(ledger.entries.as_slice().len(), 2, "settled entries at the front are gone, dead ones with them");
     }
 
     #[test]
@@ -295,7 +300,8 @@ mod tests {
             let id = DeliveryNumber(u32::MAX - 2).plus(n);
             ledger.push(id, LINK, LINK);
             ledger.remove(id);
-            assert!(ledger.entries.len() < 200, "{} entries for one delivery", ledger.entries.len());
+            let entries = ledger.entries.as_slice().len();
+            assert!(entries < 200, "{entries} entries for one delivery");
         }
         assert_eq!(ids(ledger.range(DeliveryNumber(u32::MAX - 2), DeliveryNumber(100_000))), [u32::MAX - 2]);
     }

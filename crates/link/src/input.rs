@@ -92,7 +92,8 @@ impl Connection {
                 self.keep_early(frames.get(at..).unwrap_or(&[]));
                 break;
             }
-            at = if self.state.is_open()
+            at = if Transfers::begin_with(&frame)
+                && self.state.is_open()
                 && let Some(session) = self.by_remote_channel(frame.header.channel)
                 && self.sessions.get(session).is_some_and(|session| session.state == SessionState::Mapped)
                 && let Some(transfers) = Transfers::from(frames, at, &frame)

@@ -25,6 +25,7 @@ mod link;
 mod links;
 mod output;
 mod pull;
+mod queue;
 mod reattach;
 mod receive;
 mod receiver;

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use crate::coordinator::{PROPERTY, transaction_property};
 use crate::credit::Credit;
 use crate::deliveries::Incoming;
+use crate::queue::Queue;
 use crate::resume::Resumes;
 use crate::slots::Key;
 use crate::state::LinkState;
@@ -74,7 +75,7 @@ pub(crate) struct ReceiverEnd {
     pub(crate) incoming: Option<Incoming>,
     /// What came last of it in small pieces. They are copied, so that a few octets do not pin a large buffer for long.
     pub(crate) joined: BytesMut,
-    pub(crate) ready: VecDeque<Delivery>,
+    pub(crate) ready: Queue<Option<Delivery>>,
     /// What comes are requests, and nothing is told of deliveries.
     pub(crate) control: bool,
     /// The peer was asked to acquire in a transaction. §4.4.3
@@ -431,7 +432,7 @@ impl ReceiverEnd {
             link_buffer: config.link_buffer,
             incoming: None,
             joined: BytesMut::new(),
-            ready: VecDeque::new(),
+            ready: Queue::default(),
             control,
             asked: false,
             ready_told: control,

@@ -104,8 +104,9 @@ impl Connection {
                     session.incoming.remove(id);
                     session.settle(Role::Receiver, id, true, Some(DeliveryState::Released));
                 }
-                old.ready.iter_mut().for_each(|delivery| delivery.key.link = key);
-                let held = old.ready.iter().fold(0_usize, |sum, delivery| sum.saturating_add(delivery.payload.len()));
+                old.ready.as_mut_slice().iter_mut().flatten().for_each(|delivery| delivery.key.link = key);
+                let held = old.ready.as_slice().iter().flatten();
+                let held = held.fold(0_usize, |sum, delivery| sum.saturating_add(delivery.payload.len()));
                 (end.held, session.held) = (held, session.held.saturating_add(held));
                 (end.unsettled, end.arrived, end.ready) = (old.unsettled, old.arrived, old.ready);
             }

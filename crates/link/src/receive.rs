@@ -1,6 +1,9 @@
 //! Flows, dispositions and transfers that come in.
 
-use amqp10_codec::{DeliveryState, Disposition, Flow, IntoOwned, ReceiverSettleMode, Role, SenderSettleMode, Transfer};
+use amqp10_codec::{
+    DeliveryNumber, DeliveryState, DeliveryTag, Disposition, Flow, IntoOwned, ReceiverSettleMode, Role,
+    SenderSettleMode, Transfer,
+};
 use bytes::Bytes;
 
 use crate::connection::Connection;
@@ -245,8 +248,11 @@ impl Connection {
             // The ordinary delivery: all of it in one transfer.
             let (handle, own_mode) = (transfer.handle, transfer.rcv_settle_mode.is_some());
             loop {
-                if let Err(violation) = end.whole(session, key, modes, &transfers.transfer, transfers.payload()) {
-                    return self.violation(violation, Some(session_key), Some(key));
+                if let Err(refused) = end.whole(session, key, modes, transfers) {
+                    return self.violation(refused.into(), Some(session_key), Some(key));
+                }
+                if !std::mem::replace(&mut end.ready_told, true) {
+                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
                 }
                 if own_mode || end.control || end.credit.left() == 0 || !transfers.advance() {
                     break;
@@ -259,9 +265,6 @@ impl Connection {
                     break;
                 }
                 transfers.waits = false;
-            }
-            if !std::mem::replace(&mut end.ready_told, true) {
-                self.events.push_back(Event::Link(LinkId(key), LinkEvent::DeliveryComplete));
             }
         } else if incomplete && end.incoming.is_none() && !transfer.resume {
             return self.violation(Violation::UnsettledIncomplete, Some(session_key), Some(key));
@@ -299,62 +302,87 @@ fn is_whole(transfer: &Transfer<'_>) -> bool {
     !(transfer.more || transfer.aborted || transfer.resume) && transfer.state.is_none()
 }
 
+/// A delivery that has its place among the unsettled ones.
+struct Begun<'t> {
+    key: DeliveryKey,
+    id: DeliveryNumber,
+    tag: &'t DeliveryTag,
+    settled: bool,
+}
+
+/// Why a delivery cannot begin: a [`Violation`] in an octet, since something larger would be moved about for every delivery that can.
+enum Refused {
+    NoId,
+    NoTag,
+    Id,
+    Credit,
+    Tag,
+    Size,
+}
+
+impl From<Refused> for Violation {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoId => Self::MissingOnFirstTransfer("delivery-id"),
+            Refused::NoTag => Self::MissingOnFirstTransfer("delivery-tag"),
+            Refused::Id => Self::DeliveryId,
+            Refused::Credit => Self::TransferLimitExceeded,
+            Refused::Tag => Self::DuplicateTag,
+            Refused::Size => Self::MessageSizeExceeded,
+        }
+    }
+}
+
 /// How the sender and the receiver of a delivery settle it.
 type Modes = (SenderSettleMode, ReceiverSettleMode);
 
 impl ReceiverEnd {
     /// A delivery begins: it takes its place among the unsettled ones.
     #[inline(always)]
-    fn begin(
+    fn begin<'t>(
         &mut self,
         session: &mut Session,
         link: Key,
         modes: Modes,
-        transfer: &Transfer<'_>,
-    ) -> Result<Head, Violation> {
-        let id = transfer.delivery_id.ok_or(Violation::MissingOnFirstTransfer("delivery-id"))?;
-        let tag = transfer.delivery_tag.ok_or(Violation::MissingOnFirstTransfer("delivery-tag"))?;
+        transfer: &'t Transfer<'_>,
+    ) -> Result<Begun<'t>, Refused> {
+        let id = transfer.delivery_id.ok_or(Refused::NoId)?;
+        let tag = transfer.delivery_tag.as_ref().ok_or(Refused::NoTag)?;
         if session.next_incoming_delivery.is_some_and(|next| id.precedes(next)) || !session.incoming.admits(id) {
-            return Err(Violation::DeliveryId);
+            return Err(Refused::Id);
         }
-        self.credit.spend().map_err(|_| Violation::TransferLimitExceeded)?;
+        self.credit.spend().map_err(|_| Refused::Credit)?;
         self.delivery_count = self.delivery_count.next();
         self.available = self.available.map(|waiting| waiting.saturating_sub(1));
         session.next_incoming_delivery = Some(id.next());
         let complete = !transfer.more;
-        let unsettled = UnsettledIn { id: Some(id), tag, state: None, mode: modes.1, complete, decided: false };
-        let delivery = self.unsettled.insert(unsettled).ok_or(Violation::DuplicateTag)?;
+        let unsettled =
+            || UnsettledIn { id: Some(id), tag: *tag, state: None, mode: modes.1, complete, decided: false };
+        let delivery = self.unsettled.insert_with(tag, unsettled).ok_or(Refused::Tag)?;
         session.incoming.push(id, link, delivery);
-        Ok(Head {
-            key: DeliveryKey { link, delivery },
-            id,
-            tag,
-            message_format: transfer.message_format.unwrap_or_default(),
-            settled: modes.0 == SenderSettleMode::Settled || transfer.settled == Some(true),
-            transactional: false,
-        })
+        let settled = modes.0 == SenderSettleMode::Settled || transfer.settled == Some(true);
+        Ok(Begun { key: DeliveryKey { link, delivery }, id, tag, settled })
     }
 
     /// So many octets of a delivery, of which `all` have come by now, are held from now on.
     #[inline(always)]
-    fn hold(&mut self, session: &mut Session, octets: usize, all: u64) -> Result<(), Violation> {
+    fn hold(&mut self, session: &mut Session, octets: usize, all: u64) -> Result<(), Refused> {
         if self.max_message_size.is_some_and(|limit| all > limit) {
-            return Err(Violation::MessageSizeExceeded);
+            return Err(Refused::Size);
         }
         self.held = self.held.saturating_add(octets);
         session.held = session.held.saturating_add(octets);
         Ok(())
     }
 
-    /// A delivery is here and can be taken.
-    #[inline(always)]
+    /// A delivery that came in several transfers is here and can be taken.
     fn complete(&mut self, session: &mut Session, head: Head, payload: Payload) {
         if head.settled {
             self.unsettled.remove(head.key.delivery);
             session.incoming.remove(head.id);
         }
         let Head { key, tag, message_format, settled, transactional, .. } = head;
-        self.ready.push_back(Delivery { key, tag, message_format, settled, transactional, payload });
+        self.ready.push(Some(Delivery { key, tag, message_format, settled, transactional, payload }));
     }
 
     /// A delivery in one transfer.
@@ -364,12 +392,23 @@ impl ReceiverEnd {
         session: &mut Session,
         link: Key,
         modes: Modes,
-        transfer: &Transfer<'_>,
-        payload: Bytes,
-    ) -> Result<(), Violation> {
-        let head = self.begin(session, link, modes, transfer)?;
-        self.hold(session, payload.len(), payload.len() as u64)?;
-        self.complete(session, head, Payload::new(payload));
+        transfers: &Transfers<'_>,
+    ) -> Result<(), Refused> {
+        let transfer = &transfers.transfer;
+        let Begun { key, id, tag, settled } = self.begin(session, link, modes, transfer)?;
+        self.hold(session, transfers.octets(), transfers.octets() as u64)?;
+        if settled {
+            self.unsettled.forget(key.delivery);
+            session.incoming.remove(id);
+        }
+        self.ready.push(Some(Delivery {
+            key,
+            tag: *tag,
+            message_format: transfer.message_format.unwrap_or_default(),
+            settled,
+            transactional: false,
+            payload: Payload::new(transfers.payload()),
+        }));
         Ok(())
     }
 
@@ -386,7 +425,11 @@ impl ReceiverEnd {
         let (mut incoming, resumed) = match self.incoming.take() {
             Some(incoming) => (incoming.goes_on(transfer)?, None),
             None if transfer.resume => resume::begin(session, link, self, transfer, modes.1)?,
-            None => (Incoming::new(self.begin(session, link, modes, transfer)?), None),
+            None => {
+                let Begun { key, id, tag, settled } = self.begin(session, link, modes, transfer)?;
+                let message_format = transfer.message_format.unwrap_or_default();
+                (Incoming::new(Head { key, id, tag: *tag, message_format, settled, transactional: false }), None)
+            }
         };
         let key = incoming.head.key;
         if let Some(transactions) = transactions {

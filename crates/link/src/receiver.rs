@@ -68,12 +68,16 @@ impl Receiver<'_> {
     /// settled.
     #[inline]
     pub fn next_delivery(&mut self) -> Option<Delivery> {
-        let delivery = self.hand_over()?;
-        self.taken(1, delivery.payload.len());
-        if delivery.settled {
+        // It is looked at where it is, for moving it costs more.
+        let next = self.link.receiver()?.ready.as_slice().first().and_then(Option::as_ref);
+        let Some((octets, settled)) = next.map(|next| (next.payload.len(), next.settled)) else {
+            return self.hand_over();
+        };
+        self.make_room(1, octets);
+        if settled {
             self.settled_on_arrival(1);
         }
-        Some(delivery)
+        self.link.receiver()?.ready.pop()
     }
 
     /// Takes the next whole delivery on behalf of somebody who has not seen it yet: its octets and its place in the window stay
@@ -81,13 +85,18 @@ impl Receiver<'_> {
     #[inline]
     pub fn hand_over(&mut self) -> Option<Delivery> {
         let end = self.end()?;
-        let delivery = end.ready.pop_front();
+        let delivery = end.ready.pop();
         end.ready_told &= delivery.is_some();
         delivery
     }
 
     /// Deliveries that were handed over have reached the application, `octets` of payload in all.
     pub fn taken(&mut self, deliveries: u32, octets: usize) {
+        self.make_room(deliveries, octets);
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, deliveries: u32, octets: usize) {
         let Some(end) = self.link.receiver() else {
             return;
         };
@@ -257,9 +266,9 @@ impl Receiver<'_> {
         }
         let settles_now = settled && delivery.mode == ReceiverSettleMode::First;
         if settles_now {
-            session.settle(Role::Receiver, id, true, Some(state));
-            end.unsettled.remove(key.delivery);
+            end.unsettled.forget(key.delivery);
             session.incoming.remove(id);
+            session.settle(Role::Receiver, id, true, Some(state));
             if end.credit.make_room(Replenish::Settled, 1) {
                 self.touch();
             }
@@ -309,12 +318,19 @@ impl Receiver<'_> {
     }
 
     /// Queues a flow if it is worth one.
+    #[inline(always)]
     fn touch(&mut self) {
-        let wanted = self.link.flow_due
+        if self.link.flow_due
             || self.link.properties.is_some()
-            || self.link.receiver().is_some_and(|end| end.wants_flow());
-        if wanted
-            && self.link.state.is_attached()
+            || self.link.receiver().is_some_and(|end| end.wants_flow())
+        {
+            self.queue_flow();
+        }
+    }
+
+    #[inline(never)]
+    fn queue_flow(&mut self) {
+        if self.link.state.is_attached()
             && !self.link.flow_queued
             && let Some(session) = self.session.as_deref_mut()
         {

@@ -203,7 +203,7 @@ impl Session {
     }
 
     /// Queues a settlement, merged with the one before if they belong together.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle(
         &mut self,
         role: Role,
@@ -215,12 +215,26 @@ impl Session {
             && last.role == role
             && last.last.next() == id
             && last.settled == settled
-            && same(&last.state, &state)
+            && matches!((&last.state, &state), (Some(DeliveryState::Accepted), Some(DeliveryState::Accepted)))
         {
+            // Nearly always. Nothing is to be dropped of such a state.
+            std::mem::forget(state);
             last.last = id;
             return;
         }
-        self.settlements.push_back(Settlements { role, first: id, last: id, settled, state });
+        self.settle_otherwise(Settlements { role, first: id, last: id, settled, state });
+    }
+
+    #[inline(never)]
+    fn settle_otherwise(&mut self, new: Settlements) {
+        if let Some(last) = self.settlements.back_mut()
+            && (last.role, last.last.next(), last.settled) == (new.role, new.first, new.settled)
+            && last.state == new.state
+        {
+            last.last = new.last;
+            return;
+        }
+        self.settlements.push_back(new);
     }
 
     /// The lowest free handle that the peer permits.
@@ -256,16 +270,6 @@ impl Session {
 
     pub(crate) fn set_remote_handle(&mut self, handle: Handle, link: Option<Key>) {
         self.remote_handles.set(handle, link);
-    }
-}
-
-/// Whether two states are the same. Nearly always both are the same plain outcome.
-#[inline]
-fn same(one: &Option<DeliveryState<'static>>, other: &Option<DeliveryState<'static>>) -> bool {
-    match (one, other) {
-        (Some(DeliveryState::Accepted), Some(DeliveryState::Accepted)) => true,
-        (Some(DeliveryState::Accepted), _) | (_, Some(DeliveryState::Accepted)) => false,
-        _ => one == other,
     }
 }
 

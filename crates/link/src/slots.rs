@@ -41,15 +41,21 @@ impl<T> Slots<T> {
     #[cfg(test)]
     pub(crate) const SLOT: usize = size_of::<Slot<T>>();
 
-    #[inline(always)]
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.insert_with(|| value)
+    }
+
+    /// Adds what `make` makes where it is to stay.
+    #[inline(always)]
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce() -> T) -> Key {
         self.len = self.len.saturating_add(1);
         if let Some(slot) = self.free
             && let Some(place) = self.slots.get_mut(slot as usize)
             && let Slot::Free(generation, next) = *place
         {
             self.free = next;
-            *place = Slot::Full(generation, value);
+            // Nothing is to be dropped of what was free.
+            std::mem::forget(std::mem::replace(place, Slot::Full(generation, make())));
             return Key { slot, generation };
         }
         let slot = self.slots.len() as u32;
@@ -57,7 +63,7 @@ impl<T> Slots<T> {
             // Nearly always there is only one session, and often only one link.
             self.slots.reserve_exact(1);
         }
-        self.slots.push(Slot::Full(0, value));
+        self.slots.push(Slot::Full(0, make()));
         Key { slot, generation: 0 }
     }
 
@@ -89,6 +95,18 @@ impl<T> Slots<T> {
         match self.slots.get_mut(key.slot as usize) {
             Some(Slot::Full(generation, value)) if *generation == key.generation => Some(value),
             _ => None,
+        }
+    }
+
+    /// Drops what a key names where it is.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self, key: Key) {
+        if let Some(place) = self.slots.get_mut(key.slot as usize)
+            && matches!(place, Slot::Full(generation, _) if *generation == key.generation)
+        {
+            *place = Slot::Free(key.generation.wrapping_add(1), self.free);
+            self.free = Some(key.slot);
+            self.len = self.len.saturating_sub(1);
         }
     }
 

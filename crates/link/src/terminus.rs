@@ -187,7 +187,8 @@ impl ReceiverEnd {
 
     /// The unsettled deliveries, with what nobody has taken of them.
     pub(crate) fn unsettled(&self) -> Vec<UnsettledDelivery> {
-        let ready: HashMap<Key, &Delivery> = self.ready.iter().map(|ready| (ready.key.delivery, ready)).collect();
+        let ready: HashMap<Key, &Delivery> =
+            self.ready.as_slice().iter().flatten().map(|ready| (ready.key.delivery, ready)).collect();
         let entry = |(key, unsettled): (Key, &UnsettledIn)| {
             let mut delivery = UnsettledDelivery::new(unsettled.tag);
             delivery.state = unsettled.state.as_deref().cloned();

@@ -1,6 +1,6 @@
 //! Transfers that come in a row, so that what they share is looked up once.
 
-use amqp10_codec::{Channel, Composite, Frame, FrameType, Handle, Performative, Reader, Transfer, next_frame};
+use amqp10_codec::{Channel, Composite, Frame, FrameType, Handle, Reader, Transfer, next_frame};
 use bytes::Bytes;
 
 /// The transfers of one session that stand behind each other in what came in.
@@ -18,6 +18,14 @@ pub(crate) struct Transfers<'f> {
 }
 
 impl<'f> Transfers<'f> {
+    /// Whether a frame looks like a transfer. Nearly every descriptor on a wire is a number of one octet; whatever else stands there is
+    /// no concern of this.
+    #[inline(always)]
+    pub(crate) fn begin_with(frame: &Frame<'_>) -> bool {
+        let number = frame.body.get(2).map(|octet| u64::from(*octet));
+        frame.header.frame_type == FrameType::Amqp && number == Some(Transfer::CODE)
+    }
+
     /// Those from `at` on, where a whole frame stands; none if that is no transfer, or none that can be decoded.
     #[inline(always)]
     pub(crate) fn from(octets: &'f Bytes, at: usize, frame: &Frame<'f>) -> Option<Self> {
@@ -38,33 +46,34 @@ impl<'f> Transfers<'f> {
     pub(crate) fn advance(&mut self) -> bool {
         let octets: &'f Bytes = self.octets;
         match next_frame(octets.get(self.end..).unwrap_or(&[]), u32::MAX) {
-            Ok(Some(frame)) if frame.header.channel == self.channel => self.enter(&frame),
+            Ok(Some(frame)) if frame.header.channel == self.channel && Self::begin_with(&frame) => self.enter(&frame),
             _ => false,
         }
     }
 
     #[inline(always)]
     fn enter(&mut self, frame: &Frame<'f>) -> bool {
-        // Nearly every descriptor on a wire is a number of one octet.
-        if frame.header.frame_type != FrameType::Amqp || !frame.body.starts_with(&[0x00, 0x53, Transfer::CODE as u8]) {
+        let mut reader = Reader::sized(frame.body);
+        if self.transfer.read_from(&mut reader).is_err() {
             return false;
         }
-        let mut reader = Reader::sized(frame.body);
-        let Ok(Performative::Transfer(transfer)) = reader.read() else {
-            return false;
-        };
         let (channel, size) = (self.channel.0, frame.header.size);
         tracing::trace!(channel, performative = "transfer", size, "received");
         self.begin = self.end;
         self.end = self.end.saturating_add(size as usize);
         self.payload = self.end.saturating_sub(reader.rest().len());
-        self.transfer = transfer;
         self.waits = true;
         true
     }
 
-    /// The payload of the transfer, not copied.
+    /// How many octets the payload of the transfer has.
     #[inline(always)]
+    pub(crate) fn octets(&self) -> usize {
+        self.end.saturating_sub(self.payload)
+    }
+
+    /// The payload of the transfer, not copied.
+    #[inline]
     pub(crate) fn payload(&self) -> Bytes {
         self.octets.slice(self.payload..self.end)
     }

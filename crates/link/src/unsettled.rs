@@ -32,18 +32,19 @@ impl<T> Default for Unsettled<T> {
 
 impl<T: Tagged> Unsettled<T> {
     /// Adds a delivery, unless its tag is here already.
-    #[inline(always)]
     pub(crate) fn insert(&mut self, delivery: T) -> Option<Key> {
         let tag = *delivery.tag();
-        if self.indexed {
-            return self.insert_indexed(delivery);
+        self.insert_with(&tag, || delivery)
+    }
+
+    /// Adds the delivery of this tag that `make` makes where it is to stay, unless the tag is here already.
+    #[inline(always)]
+    pub(crate) fn insert_with(&mut self, tag: &DeliveryTag, make: impl FnOnce() -> T) -> Option<Key> {
+        if !self.indexed && (*tag > self.last || self.deliveries.len() == 0) {
+            self.last = *tag;
+            return Some(self.deliveries.insert_with(make));
         }
-        if tag > self.last || self.deliveries.len() == 0 {
-            self.last = tag;
-            return Some(self.deliveries.insert(delivery));
-        }
-        self.index();
-        self.insert_indexed(delivery)
+        self.insert_indexed(make())
     }
 
     #[cold]
@@ -53,7 +54,11 @@ impl<T: Tagged> Unsettled<T> {
         self.indexed = true;
     }
 
+    #[inline(never)]
     fn insert_indexed(&mut self, delivery: T) -> Option<Key> {
+        if !self.indexed {
+            self.index();
+        }
         let tag = *delivery.tag();
         let tags = self.tags.get_or_insert_default();
         if tags.contains_key(&tag) {
@@ -73,6 +78,16 @@ impl<T: Tagged> Unsettled<T> {
             self.unindex(delivery.tag());
         }
         Some(delivery)
+    }
+
+    /// Forgets a delivery, and hands out nothing of it.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self, key: Key) {
+        if self.indexed {
+            self.remove(key);
+        } else {
+            self.deliveries.forget(key);
+        }
     }
 
     fn unindex(&mut self, tag: &DeliveryTag) {
