@@ -591,3 +591,41 @@ impl<'a> MessageView<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is located without a loop is what the loop locates, whatever one octet is changed to and wherever the message ends.
+    #[test]
+    fn both_ways_to_locate_agree() {
+        let whole = [
+            &[0, 0x53, 0x70, 0xc0, 2, 1, 0x41, 0, 0x53, 0x72, 0xc1, 1, 0][..],
+            &[0, 0x53, 0x73, 0xd0, 0, 0, 0, 5, 0, 0, 0, 1, 0x44, 0, 0x53, 0x74, 0xc1, 1, 0],
+            &[0, 0x53, 0x75, 0xa0, 1, 9, 0, 0x53, 0x78, 0xc1, 1, 0],
+        ]
+        .concat();
+        let agree = |octets: &[u8]| {
+            let any = MessageView::parse_any(octets);
+            let Some(view) = MessageView::parse_usual(octets) else { return false };
+            let any = any.expect("the other way locates it");
+            assert_eq!(
+                (view.values, view.body, view.body_count),
+                (any.values, any.body, any.body_count),
+                "{octets:02x?}"
+            );
+            true
+        };
+        assert!(agree(&whole));
+        let mut usual = 0;
+        for at in 0..whole.len() {
+            agree(&whole[..at]);
+            for octet in 0..=u8::MAX {
+                let mut changed = whole.clone();
+                changed[at] = octet;
+                usual += u32::from(agree(&changed));
+            }
+        }
+        assert!(usual > 1000, "{usual}");
+    }
+}
