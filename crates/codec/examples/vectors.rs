@@ -9,7 +9,8 @@
 //! `{"id":…,"ok":true,"values":[…],"error":null}`, or `{"id":…,"ok":false,"values":[],"error":"…"}` when the octets are not
 //! what the mode says or the line is no request (`id` is null if it cannot be told). The modes:
 //!
-//! - `values`: whole values in a row; `values` are these.
+//! - `values`: whole values in a row; `values` are these. Only here a size may end before the elements do, which are then read by
+//!   their count.
 //! - `message`: a whole message by the strict reading of §3.2, every section decoded; `values` are its sections.
 //! - `frame`: one whole frame of type AMQP or SASL; `values` holds its performative or SASL body as it stands on the wire, and
 //!   nothing if the frame is empty. Four more members: `type` is `"amqp"` or `"sasl"`, `channel` a number, `payload`
@@ -34,7 +35,7 @@ use std::io::{self, BufRead, Write as _};
 use amqp10_codec::sasl::{SaslBody, SaslChallenge, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse};
 use amqp10_codec::{
     Array, Attach, Begin, Close, Composite, DecodeError, Descriptor, Detach, Disposition, End, Flow, Frame, FrameType,
-    MessageView, Open, Performative, ProtocolHeader, Reader, Transfer, Value, encode_to_vec, next_frame,
+    Limits, MessageView, Open, Performative, ProtocolHeader, Reader, Transfer, Value, encode_to_vec, next_frame,
 };
 use serde_json::Value as Json;
 
@@ -92,8 +93,7 @@ pub fn values(octets: &[u8]) -> Result<String, Failure> {
     let mut notation = Notation::default();
     let mut reader = Reader::new(octets);
     while !reader.is_empty() {
-        let value: Value<'_> = reader.read()?;
-        value.validate()?;
+        let value = reader.read_by_count(&Limits::default())?;
         notation.value(&value)?;
     }
     Ok(format!(r#""values":[{}]"#, notation.text))

@@ -129,6 +129,25 @@ impl<'a> Iterator for ArrayIter<'a> {
     }
 }
 
+/// Takes the descriptors and the constructor of an array's elements; returns all of it, and the constructor.
+pub(crate) fn take_constructor<'a>(inner: &mut Reader<'a>) -> Result<(&'a [u8], u8), DecodeError> {
+    let start = inner.rest();
+    let mut element = inner.octet()?;
+    while element == code::DESCRIBED {
+        inner.descend()?;
+        // Whoever walks the elements meets the descriptor at each of them: one with values inside, which §1.1.2 reserves,
+        // could multiply a few octets into endless work.
+        let descriptor = inner.peek()?;
+        if descriptor == code::DESCRIBED || descriptor >= code::LIST8 {
+            return Err(inner.error(DecodeErrorKind::InvalidValue("the descriptor of an array's elements")));
+        }
+        inner.skip()?;
+        element = inner.octet()?;
+    }
+    let taken = start.len().saturating_sub(inner.rest().len());
+    Ok((start.get(..taken).unwrap_or(start), element))
+}
+
 impl<'a> Decode<'a> for Array<'a> {
     fn decode_data(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let wide = match constructor {
@@ -137,30 +156,18 @@ impl<'a> Decode<'a> for Array<'a> {
             _ => return Err(reader.unexpected("array", constructor)),
         };
         let (count, mut inner) = reader.compound(wide)?;
-        let (start, depth_left) = (inner.rest(), inner.depth_left());
-        let mut element = inner.octet()?;
-        while element == code::DESCRIBED {
-            inner.descend()?;
-            // Whoever walks the elements meets the descriptor at each of them: one with values inside, which §1.1.2 reserves,
-            // could multiply a few octets into endless work.
-            let descriptor = inner.peek()?;
-            if descriptor == code::DESCRIBED || descriptor >= code::LIST8 {
-                return Err(inner.error(DecodeErrorKind::InvalidValue("the descriptor of an array's elements")));
-            }
-            inner.skip()?;
-            element = inner.octet()?;
-        }
+        let depth_left = inner.depth_left();
+        let (constructor, element) = take_constructor(&mut inner)?;
         let least = match code::width(element) {
             Some(Width::Fixed(width)) => width,
             Some(Width::Sized8) => 1,
             Some(Width::Sized32) => 4,
             None => return Err(inner.unexpected("a constructor", element)),
         };
-        let room = inner.rest().len();
-        let taken = start.len().saturating_sub(room);
-        if taken > MAX_ELEMENT_CONSTRUCTOR {
+        if constructor.len() > MAX_ELEMENT_CONSTRUCTOR {
             return Err(inner.error(DecodeErrorKind::InvalidValue("the length of an array's constructor")));
         }
+        let room = inner.rest().len();
         if least == 0 && room > 0 {
             return Err(inner.error(DecodeErrorKind::LeftOver));
         }
@@ -172,7 +179,7 @@ impl<'a> Decode<'a> for Array<'a> {
             return Err(inner.error(DecodeErrorKind::CountTooLarge));
         }
         Ok(Self {
-            constructor: Cow::Borrowed(start.get(..taken).unwrap_or(start)),
+            constructor: Cow::Borrowed(constructor),
             octets: Cow::Borrowed(inner.rest()),
             count,
             offset: inner.offset(),

@@ -370,7 +370,7 @@ impl<'a> Iterator for Entries<'a> {
             self.rest = &[];
             return if rest.is_empty() { None } else { Some(Err(left_over(rest, end))) };
         };
-        if let Some((key, rest)) = ValueRef::take(rest, end, depth_left)
+        if let Some((key, rest)) = ValueRef::take_key(rest, end, depth_left)
             && let Some((value, rest)) = ValueRef::take(rest, end, depth_left)
         {
             (self.rest, self.left) = (rest, left);

@@ -19,6 +19,7 @@ extern crate std;
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
 mod array;
+mod by_count;
 mod codec;
 mod collections;
 mod composite;

@@ -7,6 +7,8 @@ use crate::{DecodeError, DecodeErrorKind, Frame, FrameError, MAX_DEPTH, next_fra
 /// these, nothing is ever reserved for a size or a count before there are as many octets, and arrays whose elements have no octets
 /// may have 65,536 of them.
 ///
+/// No limit makes decoding lenient. There is one leniency, for tools and never for what a peer sends: [`Reader::read_by_count`].
+///
 /// ```
 /// use amqp10_codec::{Limits, Reader, Value};
 ///
@@ -20,6 +22,7 @@ use crate::{DecodeError, DecodeErrorKind, Frame, FrameError, MAX_DEPTH, next_fra
 /// ```
 ///
 /// [`Value::validate_within`]: crate::Value::validate_within
+/// [`Reader::read_by_count`]: crate::Reader::read_by_count
 /// [`Reader::with_limits`]: crate::Reader::with_limits
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -142,19 +142,34 @@ impl<'a> ValueRef<'a> {
     /// `None` if it is malformed.
     ///
     /// No more than `rest` changes from value to value, and no error is on its way, so that whoever walks many values keeps
-    /// little in its registers.
+    /// little in its registers; nor is the value handed over in memory to be taken apart again.
     #[inline(always)]
     pub(crate) fn take(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
-        // Most keys and values are short strings.
+        // Most values are short strings.
         match short_string(rest) {
             Some((text, rest)) => Some((Self::String(text), rest)),
-            None => Self::take_other(rest, end, depth_left),
+            None => Self::take_any(rest, end, depth_left),
         }
     }
 
-    /// The same for a value that is no short string, or is malformed.
+    /// The same for a key, of which few are no short strings.
+    #[inline(always)]
+    pub(crate) fn take_key(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
+        match short_string(rest) {
+            Some((text, rest)) => Some((Self::String(text), rest)),
+            None => Self::take_apart(rest, end, depth_left),
+        }
+    }
+
+    /// The same for any value, by a call.
     #[inline(never)]
-    fn take_other(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
+    fn take_apart(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
+        Self::take_any(rest, end, depth_left)
+    }
+
+    /// The same for any value.
+    #[inline(always)]
+    fn take_any(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
         let mut reader = Reader::inner(rest, end.wrapping_sub(rest.len()), depth_left);
         let constructor = reader.octet().ok()?;
         let value = Self::decode_data(constructor, &mut reader).ok()?;
