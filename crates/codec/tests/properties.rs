@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use amqp10_codec::sasl::SaslBody;
 use amqp10_codec::{
-    Binary, Body, Channel, Close, Decimal32, Decimal64, Decimal128, Decode, DecodeError, DecodeErrorKind, Described,
-    Encode, Error, ErrorCondition, Flow, FrameType, Handle, IntoOwned, List, Map, Message, MessageBody, MessageError,
-    MessageId, MessageView, Multiple, Performative, PropertiesRef, ProtocolHeader, Reader, Section, Symbol, Timestamp,
-    Transfer, TransferNumber, Uuid, Value, encode_frame, encode_to_vec, next_frame,
+    Binary, Body, Channel, Close, Decimal32, Decimal64, Decimal128, Decode, DecodeError, DecodeErrorKind,
+    DeliveryNumber, DeliveryState, DeliveryTag, Described, Encode, Error, ErrorCondition, Flow, FrameType, Handle,
+    IntoOwned, List, Map, Message, MessageBody, MessageError, MessageFormat, MessageId, MessageView, Multiple,
+    Performative, PropertiesRef, ProtocolHeader, Reader, ReceiverSettleMode, Section, Symbol, Timestamp, Transfer,
+    TransferNumber, Uuid, Value, encode_frame, encode_to_vec, next_frame,
 };
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
