@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 // Every test file uses its own part of this.
 
+pub(crate) mod app;
 pub(crate) mod checker;
 pub(crate) mod scene;
 pub(crate) mod script;
