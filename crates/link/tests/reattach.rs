@@ -3,10 +3,11 @@
 mod support;
 
 use amqp10_codec::{Attach, DeliveryState, Detach, Disposition, Map, Performative, Role, Transfer};
-use amqp10_link::{DeliveryStart, Ended, Event, LinkEvent, LinkId, SessionEvent, SettleError, Terminus};
+use amqp10_link::{DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, SessionEvent, SettleError, Terminus};
 use bytes::Bytes;
 use support::scene::{Scene, receiving, refused_session, sending, session_config};
 use support::script::*;
+use support::work::{EVERYTHING, texts};
 use support::{Pair, Wire, events};
 
 const NOTHING: [&str; 0] = [];
@@ -239,6 +240,37 @@ fn a_link_that_had_an_error_can_only_be_resumed() {
             }
             scene.session_one_works();
         }
+    }
+}
+
+#[test]
+fn a_control_link_that_had_an_error_is_attached_with_an_empty_map() {
+    let mut pair = Pair::plain();
+    let (session, _) = pair.session(session_config(), session_config());
+    for server_fails in [true, false] {
+        let attach = |pair: &mut Pair| {
+            let links =
+                pair.link(session, LinkConfig::controller("control", EVERYTHING), LinkConfig::coordinator(EVERYTHING));
+            assert!(events(&mut pair.client).contains(&Event::Link(links.0, LinkEvent::Attached)));
+            assert_eq!(events(&mut pair.server), [Event::Link(links.1, LinkEvent::Attached)]);
+            links
+        };
+        let (ours, theirs) = attach(&mut pair);
+        let (engine, link) = if server_fails { (&mut pair.server, theirs) } else { (&mut pair.client, ours) };
+        engine.detach(link, false, Some(problem()));
+        pair.run();
+        events(&mut pair.client);
+        events(&mut pair.server);
+        let (again, theirs) = attach(&mut pair);
+        let unsettled = pair.server.remote_attach(theirs).unwrap().unsettled.as_ref();
+        assert!(unsettled.is_some_and(|map| map.is_empty()));
+        pair.client.declare(again, None).unwrap();
+        pair.run();
+        assert_eq!(texts(events(&mut pair.server)), ["declare"]);
+        pair.client.detach(again, true, None);
+        pair.run();
+        events(&mut pair.client);
+        events(&mut pair.server);
     }
 }
 
