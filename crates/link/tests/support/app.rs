@@ -302,16 +302,17 @@ impl App {
         let doubt = doubts.find(|doubt| !(incomplete && doubt.resumption == Resumption::Resend))?;
         let message = message(&doubt.tag);
         self.input += 20 * message.as_ref().map_or(0, Bytes::len);
-        match message {
-            Some(message) if from_beginning && matches!(doubt.resumption, Resumption::Resume(_)) => {
-                sender.resume(doubt.key, None).unwrap();
-                sender.write(doubt.key, message).unwrap();
-                sender.finish(doubt.key).unwrap();
-            }
-            Some(message) => drop(sender.resolve(doubt.key, Some(message.into())).unwrap()),
-            None => sender.settle(doubt.key, None).unwrap(),
-        }
-        Some(())
+        let begins_anew = from_beginning && matches!(doubt.resumption, Resumption::Resume(_));
+        let done = match message {
+            Some(message) if begins_anew => sender
+                .resume(doubt.key, None)
+                .and_then(|()| sender.write(doubt.key, message))
+                .and_then(|()| sender.finish(doubt.key)),
+            Some(message) => sender.resolve(doubt.key, Some(message.into())).map(drop),
+            None => sender.settle(doubt.key, None).map_err(|_| SendError::Detached),
+        };
+        assert!(matches!(done, Ok(()) | Err(SendError::Detached)), "{done:?}");
+        done.ok()
     }
 
     fn transact(&mut self, engine: &mut Checked, control: LinkId, event: TransactionEvent, waits: bool) {
