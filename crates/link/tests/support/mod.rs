@@ -5,6 +5,7 @@
 
 pub(crate) mod app;
 pub(crate) mod checker;
+pub(crate) mod resource;
 pub(crate) mod scene;
 pub(crate) mod script;
 pub(crate) mod snapshot;
