@@ -402,6 +402,20 @@ fn acquisition() {
 }
 
 #[test]
+fn nothing_is_acquired_on_a_control_link() {
+    let mut scene = Scene::all();
+    let one = scene.transaction(b"one");
+    scene.peer.send(10, &controller("theirs", 9, &[]));
+    let [Event::Link(theirs, LinkEvent::Incoming)] = scene.peer.events()[..] else { panic!() };
+    scene.peer.engine.accept_attach(theirs, LinkConfig::coordinator(EVERYTHING)).unwrap();
+    scene.peer.quiet();
+    let mut receiver = scene.peer.engine.receiver(theirs).unwrap();
+    assert_eq!(receiver.acquire(one), Err(TransactError::UnknownTransaction));
+    receiver.set_credit(3);
+    assert_eq!(told(&mut scene.peer), NOTHING);
+}
+
+#[test]
 fn what_is_acquired_in_a_transaction_that_has_just_ended_is_no_fault() {
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");
