@@ -3,19 +3,22 @@
 mod support;
 
 use amqp10_codec::{
-    DeliveryState, DeliveryTag, Handle, MessageFormat, Performative, Reader, Target, TransactionId, TransferNumber,
-    next_frame,
+    Attach, DeliveryState, DeliveryTag, Error, ErrorCondition, Fields, Handle, Map, MessageFormat, Modified, Open,
+    Performative, Reader, Rejected, Symbol, Target, TransactionId, TransferNumber, next_frame,
 };
-use amqp10_link::{CreditMode, DeliveryStart, LinkConfig, LinkId, Replenish, SessionConfig, TransactionEvent};
+use amqp10_link::{
+    CreditMode, DeliveryStart, LinkConfig, LinkId, Replenish, SessionConfig, Terminus, TransactionEvent,
+    UnsettledDelivery,
+};
 use bytes::BytesMut;
 use support::scene::{config, receiving, sending};
 use support::work::{EVERYTHING, id, transactions};
-use support::{Checked, Pair, Wire, drain, events, push};
+use support::{Checked, Pair, Script, Wire, drain, events, push, script};
 
 const SMALLEST: u32 = 512;
 const WIDEST: [u8; 32] = [0xff; 32];
 
-/// A controller, the client, and a resource, none of whose links has a handle that fits an octet.
+/// A controller, the client, and a resource, with so many other links before those of interest.
 struct Wide {
     pair: Pair,
     /// `post`, on which the client sends; `get`, on which the server does.
@@ -52,7 +55,7 @@ fn frames(mut octets: &[u8]) -> Vec<Frame> {
 }
 
 impl Wide {
-    fn new() -> Self {
+    fn new(fillers: usize) -> Self {
         let mut config = config();
         config.max_frame_size = SMALLEST;
         config.max_links = 1_000;
@@ -63,7 +66,7 @@ impl Wide {
             events(&mut pair.server);
             link
         };
-        for n in 0..256 {
+        for n in 0..fillers {
             link(LinkConfig::sender(format!("filler {n}"), Target::at("queue")), receiving(""));
         }
         let mut resource = LinkConfig::coordinator(EVERYTHING);
@@ -126,7 +129,7 @@ fn sizes(frames: &[Frame], name: &str, within: bool) -> Vec<usize> {
 
 #[test]
 fn work_in_a_transaction_leaves_room_for_the_widest_fields() {
-    let mut wide = Wide::new();
+    let mut wide = Wide::new(256);
     let ([post, posted], [get, sent]) = (wide.post, wide.get);
     send(&mut wide.pair.client, post, Some(id(&WIDEST)));
     let mut receiver = wide.pair.client.receiver(get).unwrap();
@@ -159,4 +162,89 @@ fn work_in_a_transaction_leaves_room_for_the_widest_fields() {
     for (within, without) in posts.iter().zip(&plain).take(4) {
         assert!(within <= without && *without <= SMALLEST as usize, "{posts:?}, and without a transaction {plain:?}");
     }
+}
+
+/// A rejection that explains itself in so many octets.
+fn explained(octets: usize) -> DeliveryState<'static> {
+    let error = Error::new(ErrorCondition::INTERNAL_ERROR, "x".repeat(octets));
+    DeliveryState::Rejected(Box::new(Rejected { error: Some(error) }))
+}
+
+fn annotated(octets: usize) -> DeliveryState<'static> {
+    let annotations = Fields::new().with(Symbol::from_static("x"), "x".repeat(octets));
+    let message_annotations = Some(annotations);
+    DeliveryState::Modified(Box::new(Modified {
+        delivery_failed: Some(true),
+        message_annotations,
+        ..Modified::default()
+    }))
+}
+
+#[test]
+fn a_state_that_is_too_large_for_a_frame_is_told_shorter() {
+    let bare = |condition: ErrorCondition<'static>| {
+        let error = Error { condition, description: None, info: None };
+        DeliveryState::Rejected(Box::new(Rejected { error: Some(error) }))
+    };
+    let failed = DeliveryState::Modified(Box::new(Modified { delivery_failed: Some(true), ..Modified::default() }));
+    let endless = ErrorCondition::custom(Symbol::from_static("x".repeat(600).leak()));
+    let none = DeliveryState::Rejected(Box::default());
+    let table = [
+        (explained(300), explained(300)),
+        (explained(600), bare(ErrorCondition::INTERNAL_ERROR)),
+        (bare(endless), none),
+        (annotated(300), annotated(300)),
+        (annotated(600), failed),
+    ];
+    for (told, heard) in table {
+        for transactional in [false, true] {
+            let mut wide = Wide::new(0);
+            let ([post, posted], tag) = (wide.post, DeliveryTag::new(&WIDEST).unwrap());
+            send(&mut wide.pair.client, post, transactional.then(|| id(&WIDEST)));
+            wide.run();
+            let mut receiver = wide.pair.server.receiver(posted).unwrap();
+            let key = receiver.by_tag(&tag).unwrap();
+            receiver.settle(key, told.clone(), false).unwrap();
+            // No frame is too large.
+            wide.run();
+            let mut sender = wide.pair.client.sender(post).unwrap();
+            let outcome = sender.next_outcome().unwrap().state;
+            let outcome = match outcome {
+                Some(DeliveryState::Transactional(state)) => state.outcome.map(DeliveryState::from),
+                plain => plain,
+            };
+            assert_eq!(outcome, Some(heard.clone()));
+            if !transactional {
+                let key = sender.by_tag(&tag).unwrap();
+                sender.settle(key, Some(told.clone())).unwrap();
+                let told = sizes(&wide.run(), "disposition", false);
+                assert_eq!(told.len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_outcome_that_is_too_large_for_a_frame_is_told_shorter_when_it_is_resumed() {
+    let mut peer = Script::client(config(), Open { max_frame_size: SMALLEST, ..script::open() });
+    let session = peer.engine.begin(wide_session()).unwrap();
+    peer.send(10, &script::answer(0));
+    let mut known = UnsettledDelivery::new(script::tag(7));
+    known.state = Some(explained(600));
+    let mut out = sending("out");
+    out.terminus = Some(Terminus { unsettled: vec![known] });
+    let link = peer.engine.attach(session, out).unwrap();
+    let unsettled = Some(Map::new().with(script::tag(7), DeliveryState::Accepted));
+    peer.send(10, &Attach { unsettled, ..script::receiver("out", 5) });
+    peer.send(10, &script::credit(5, 0, 5));
+    let mut sender = peer.engine.sender(link).unwrap();
+    for doubt in sender.in_doubt() {
+        sender.resolve(doubt.key, None).unwrap();
+    }
+    let frames = peer.frames();
+    let Some((_, Performative::Transfer(transfer), _)) = frames.last() else { panic!("{frames:?}") };
+    let error = Error { condition: ErrorCondition::INTERNAL_ERROR, description: None, info: None };
+    let bare = DeliveryState::Rejected(Box::new(Rejected { error: Some(error) }));
+    assert!(transfer.resume);
+    assert_eq!(transfer.state, Some(bare));
 }
