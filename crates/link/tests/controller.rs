@@ -402,6 +402,24 @@ fn acquisition() {
 }
 
 #[test]
+fn acquisition_before_the_link_is_attached() {
+    let mut scene = Scene::all();
+    let one = scene.transaction(b"one");
+    let mut getting = support::scene::receiving("early");
+    getting.credit = CreditMode::Manual;
+    let session = scene.peer.engine.session_of(scene.get).unwrap();
+    let early = scene.peer.engine.attach(session, getting).unwrap();
+    let mut receiver = scene.peer.engine.receiver(early).unwrap();
+    receiver.acquire(one).unwrap();
+    receiver.set_credit(2);
+    scene.peer.quiet();
+    scene.peer.send(10, &sender("early", 9));
+    assert_eq!(scene.peer.events(), [Event::Link(early, LinkEvent::Attached)]);
+    assert_eq!(told(&mut scene.peer), ["0 flow handle 3 count 0 credit 2 acquires in 6f6e65"]);
+    assert_eq!(scene.peer.engine.discharge(one, false), Err(TransactError::CreditOutstanding));
+}
+
+#[test]
 fn nothing_is_acquired_on_a_control_link() {
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");
