@@ -122,13 +122,11 @@ impl Connection {
         if self.find_link(&config.name, config.role, |_| true).is_some() {
             return Err(CommandError::NameInUse);
         }
-        if let Some(session) = self.sessions.get_mut(session.0)
-            && session.errant.remove(&config.name, config.role).is_some()
-        {
-            // After an error it can only be resumed, with an unsettled map. §2.6.5
-            config.terminus.get_or_insert_default();
-        }
-        let link = Link::new(session.0, &mut config, LinkState::AttachSent);
+        let known = self.sessions.get_mut(session.0);
+        let errant = known.is_some_and(|session| session.errant.remove(&config.name, config.role).is_some());
+        let mut link = Link::new(session.0, &mut config, LinkState::AttachSent);
+        // After an error it can only be resumed, with an unsettled map. That of a control link is empty. §2.6.5
+        link.resumes |= errant;
         let key = self.links.insert(link);
         match self.send_attach(key, config) {
             Ok(()) => {

@@ -460,7 +460,9 @@ impl Connection {
         link.state = LinkState::Attached;
         let (session, abandoned) = (link.session, link.abandoned);
         let wants_flow = link.flow_due || link.receiver().is_some_and(|end| end.wants_flow());
-        let (control, early_acquisition) = (link.is_control(), link.acquisition.take());
+        let control = link.is_control();
+        // That of a receiver is its own wish.
+        let early_acquisition = if link.role() == Role::Sender { link.acquisition.take() } else { None };
         if abandoned {
             self.detach(LinkId(key), true, None);
             return;

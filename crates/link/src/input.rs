@@ -457,11 +457,15 @@ impl Connection {
             return;
         };
         let error = detach.error.into_owned();
+        let ours = link.failed;
         link.failed |= error.is_some();
         if link.failed
             && let Some(session) = self.sessions.get_mut(session)
         {
             session.errant.push_handle(detach.handle);
+            if ours {
+                session.errant.push_deliveries(link);
+            }
             if error.is_some() && !detach.closed {
                 session.errant.push(link, Whose::Theirs);
             }

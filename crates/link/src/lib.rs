@@ -20,6 +20,7 @@ mod credit;
 mod deliveries;
 mod ending;
 mod event;
+mod fit;
 mod input;
 mod link;
 mod links;

@@ -1,6 +1,6 @@
 //! A link attached again while its endpoint lives: its deliveries go on under their delivery-ids. §2.6.4
 
-use amqp10_codec::{Attach, DeliveryState, Handle, Role, Str};
+use amqp10_codec::{Attach, DeliveryNumber, DeliveryState, Handle, Role, Str};
 
 use crate::LinkConfig;
 use crate::connection::Connection;
@@ -9,7 +9,7 @@ use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
 use crate::violation::Violation;
 
-/// How many links that ended with an error a session remembers, and how many handles.
+/// How many links that ended with an error a session remembers, how many handles, and how many runs of delivery-ids.
 const MOST_ERRANT: usize = 64;
 
 /// Links that were detached with an error. §2.6.5
@@ -19,6 +19,8 @@ pub(crate) struct Errant {
     links: Vec<(Str<'static>, Role, Whose)>,
     /// The handles that the peer had given them, until it gives them to others.
     handles: Vec<Handle>,
+    /// What was unsettled when an error of ours had ended its link on both sides: our role, the first delivery-id and the last.
+    deliveries: Vec<(Role, DeliveryNumber, DeliveryNumber)>,
 }
 
 /// Whose error it was.
@@ -49,6 +51,48 @@ impl Errant {
             self.handles.remove(0);
         }
         self.handles.push(handle);
+    }
+
+    /// The same of the deliveries of a link that ended with an error of ours.
+    pub(crate) fn push_deliveries(&mut self, link: &Link) {
+        let mut ids: Vec<DeliveryNumber> = match &link.end {
+            End::Receiver(end) => end.unsettled.iter().filter_map(|(_, unsettled)| unsettled.id).collect(),
+            End::Sender(end) => end.unsettled.iter().filter_map(|(_, unsettled)| unsettled.id).collect(),
+        };
+        let base = ids.first().copied().unwrap_or_default();
+        // They are less than half the number space apart, so this is an order.
+        ids.sort_unstable_by_key(|id| id.ahead_of(base));
+        let mut runs: Vec<(Role, DeliveryNumber, DeliveryNumber)> = Vec::new();
+        for id in ids {
+            match runs.last_mut() {
+                Some((_, _, last)) if last.next() == id => *last = id,
+                _ => runs.push((link.role(), id, id)),
+            }
+        }
+        self.deliveries.extend(runs);
+        let surplus = self.deliveries.len().saturating_sub(MOST_ERRANT);
+        self.deliveries.drain(..surplus);
+    }
+
+    /// Whether a frame names such a delivery by its delivery-id. `next` is the id of the next delivery of this direction.
+    #[cold]
+    pub(crate) fn names(
+        &mut self,
+        role: Role,
+        first: DeliveryNumber,
+        last: DeliveryNumber,
+        next: DeliveryNumber,
+    ) -> bool {
+        // What is not behind the next one stems from before the ids wrapped.
+        self.deliveries.retain(|(known, _, end)| *known != role || end.precedes(next));
+        let mut known = self.deliveries.iter().filter(|(known, _, _)| *known == role);
+        known.any(|(_, start, end)| !end.precedes(first) && !last.precedes(*start))
+    }
+
+    /// Whether there may be such a delivery.
+    #[inline]
+    pub(crate) fn has_deliveries(&self) -> bool {
+        !self.deliveries.is_empty()
     }
 
     /// The peer has given this handle to a link.
@@ -125,5 +169,24 @@ impl Connection {
         }
         session.incoming.move_link(old, key);
         session.outgoing.move_link(old, key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h16_errant_deliveries_are_forgotten_when_their_ids_come_round_again() {
+        let id = DeliveryNumber;
+        let deliveries = vec![(Role::Sender, id(u32::MAX), id(1)), (Role::Receiver, id(5), id(5))];
+        let mut errant = Errant { deliveries, ..Errant::default() };
+        for (first, last, named) in [(2, 9, false), (u32::MAX - 9, u32::MAX - 1, false), (0, 0, true), (1, 4, true)] {
+            assert_eq!(errant.names(Role::Sender, id(first), id(last), id(2)), named, "{first} to {last}");
+        }
+        assert!(errant.names(Role::Sender, id(1), id(1), id(0x8000_0000)), "as far as serial numbers reach");
+        assert!(!errant.names(Role::Sender, id(1), id(1), id(0x8000_0002)));
+        assert!(!errant.names(Role::Sender, id(1), id(1), id(2)), "for good");
+        assert!(errant.names(Role::Receiver, id(5), id(5), id(6)), "but no other");
     }
 }

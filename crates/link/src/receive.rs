@@ -119,6 +119,9 @@ impl Connection {
         if last.precedes(first) {
             return self.violation(Violation::DispositionRange, Some(key), None);
         }
+        if self.sessions.get_mut(key).is_some_and(|session| session.names_errant(disposition.role, first, last)) {
+            return self.violation(Violation::ErrantLink, Some(key), None);
+        }
         if (self.transactions.is_some() || matches!(disposition.state, Some(DeliveryState::Transactional(_))))
             && !self.disposition_in_transactions(key, &disposition)
         {

@@ -203,8 +203,11 @@ impl Receiver<'_> {
     /// told with the next flow. Credit is best granted by hand, so that none is left at the discharge. §4.4.3
     ///
     /// # Errors
-    /// When there is no such transaction, or it may not be used on this session.
+    /// When there is no such transaction, or it may not be used on this session; on a control link none may.
     pub fn acquire(&mut self, transaction: TransactionId) -> Result<(), TransactError> {
+        if self.link.is_control() {
+            return Err(TransactError::UnknownTransaction);
+        }
         let key = self.key;
         let transactions = self.transactions.as_deref_mut().ok_or(TransactError::UnknownTransaction)?;
         let number = transactions.usable(Side::Controller, transaction, self.link.session);

@@ -11,6 +11,7 @@ use crate::Outcome;
 use crate::connection::Connection;
 use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
+use crate::fit::fit;
 use crate::link::Link;
 use crate::output::Output;
 use crate::resume::Resumes;
@@ -26,6 +27,9 @@ const TRANSFER_OVERHEAD: usize = FRAME_HEADER_SIZE + 96;
 
 /// The most octets that the state of a delivery within a transaction adds to that: descriptors, list and id.
 const STATE_OVERHEAD: usize = 48;
+
+/// The most octets that a disposition takes beside its state.
+const DISPOSITION_OVERHEAD: usize = FRAME_HEADER_SIZE + 32;
 
 impl Connection {
     /// Appends what is to be sent to `out`, until that holds `max` octets or more. Returns whether anything was appended.
@@ -64,6 +68,7 @@ impl Connection {
 
     /// Dispositions and flows of a session.
     fn send_session_frames(&mut self, key: Key, out: &mut Output) {
+        let room = (self.peer_max_frame as usize).saturating_sub(DISPOSITION_OVERHEAD);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -71,7 +76,8 @@ impl Connection {
             return;
         };
         while let Some(settlements) = session.settlements.pop_front() {
-            let disposition = settlements.into_disposition();
+            let mut disposition = settlements.into_disposition();
+            fit(&mut disposition.state, room);
             out.small(|octets| encode_frame(FrameType::Amqp, channel, &disposition, octets));
         }
         while let Some(key) = session.flows.pop_front() {
@@ -273,6 +279,7 @@ fn send_transfer(
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
         let mut transfer = head.transfer();
+        fit(&mut transfer.state, room);
         if let Some(state) = &delivery.state {
             transfer.state = Some(DeliveryState::clone(state));
         }

@@ -163,6 +163,20 @@ impl Session {
         }
     }
 
+    /// Whether a disposition names what was unsettled when an error of ours ended its link. §2.6.5
+    #[inline]
+    pub(crate) fn names_errant(&mut self, role: Role, first: DeliveryNumber, last: DeliveryNumber) -> bool {
+        if !self.errant.has_deliveries() {
+            return false;
+        }
+        // The peer's receivers speak of what our senders have sent.
+        let (ours, next) = match role {
+            Role::Receiver => (Role::Sender, self.next_delivery_id),
+            Role::Sender => (Role::Receiver, self.next_incoming_delivery.unwrap_or_default()),
+        };
+        self.errant.names(ours, first, last, next)
+    }
+
     /// Takes over the session's part of the peer's flow, §2.5.6.
     pub(crate) fn receive_flow(&mut self, flow: &Flow<'_>) {
         self.next_incoming_id = Some(flow.next_outgoing_id);

@@ -7,15 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amqp10_codec::{
-    Attach, Channel, DeliveryNumber, DeliveryState, Detach, End, Error, ErrorCondition, Flow, Handle, Performative,
-    ReceiverSettleMode, Role, SequenceNo, Transfer, TransferNumber,
+    Attach, Channel, DeliveryNumber, Detach, End, Flow, Handle, Performative, ReceiverSettleMode, Role, SequenceNo,
+    Transfer, TransferNumber,
 };
-use amqp10_link::{
-    CreditMode, DeliveryKey, DeliveryStart, Event, LinkEvent, LinkId, Replenish, SessionEvent, SessionId,
-};
-use bytes::Bytes;
 use proptest::prelude::*;
-use support::scene::{CREDIT, HANDLE_MAX, Scene, WINDOW, receiving, sending, session_config};
+use support::app::{Action, App, NAMES};
+use support::scene::{CREDIT, HANDLE_MAX, Scene, WINDOW};
 use support::script::*;
 use support::{Script, Wire};
 
@@ -32,6 +29,8 @@ enum Step {
     Close,
     Octets(Vec<u8>),
     Application(Action),
+    Wait(u64),
+    Poll,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,32 +51,8 @@ struct FlowParts {
     echo: bool,
 }
 
-#[derive(Clone, Debug)]
-enum Action {
-    Take,
-    Settle { accepted: bool, settled: bool },
-    Credit(u32),
-    Automatic,
-    Drain,
-    Send { octets: usize, settled: bool, finish: bool },
-    FinishOrAbort(bool),
-    Drained,
-    Outcomes { settle: bool },
-    Begin,
-    Attach { name: usize, is_sender: bool },
-    Detach { closed: bool, error: bool },
-    AbandonLink,
-    End { error: bool },
-    AbandonSession,
-    Close,
-    Wait(u64),
-    Poll,
-}
-
 /// Octets that an engine may hold after its end: buffers, whatever went through them.
 const MOST_LEFT: i64 = 1 << 16;
-
-const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn begin_of_peer() -> amqp10_codec::Begin<'static> {
     begin()
@@ -149,30 +124,40 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(channel, handle, closed, error)| Step::Detach { channel, handle, closed, error }),
         3 => (10_u16..15, prop::option::of(0_u16..4)).prop_map(|(channel, remote)| Step::Begin { channel, remote }),
         1 => (channels(), any::<bool>()).prop_map(|(channel, error)| Step::End { channel, error }),
-        40 => action().prop_map(Step::Application),
+        30 => action().prop_map(Step::Application),
+        2 => (0_u64..40).prop_map(Step::Wait),
+        8 => Just(Step::Poll),
     ]
 }
 
 fn action() -> impl Strategy<Value = Action> {
+    let transaction = false;
     prop_oneof![
         6 => Just(Action::Take),
-        6 => (any::<bool>(), prop::bool::weighted(0.8)).prop_map(|(accepted, settled)| Action::Settle { accepted, settled }),
+        1 => Just(Action::TakePart),
+        6 => (any::<bool>(), prop::bool::weighted(0.8))
+            .prop_map(move |(accepted, settled)| Action::Settle { accepted, settled, transaction }),
         2 => numbers().prop_map(Action::Credit),
-        1 => Just(Action::Automatic),
+        1 => any::<u8>().prop_map(Action::AddCredit),
+        1 => any::<bool>().prop_map(|taken| Action::Automatic { taken }),
         1 => Just(Action::Drain),
-        8 => (0_usize..3_000, any::<bool>(), any::<bool>())
-            .prop_map(|(octets, settled, finish)| Action::Send { octets, settled, finish }),
-        4 => any::<bool>().prop_map(Action::FinishOrAbort),
+        8 => (0_u16..3_000, any::<bool>(), 0_u8..4)
+            .prop_map(move |(octets, settled, pieces)| Action::Send { octets, settled, pieces, transaction }),
+        2 => Just(Action::Finish),
+        2 => Just(Action::Abort),
         2 => Just(Action::Drained),
         4 => any::<bool>().prop_map(|settle| Action::Outcomes { settle }),
         1 => Just(Action::Begin),
-        2 => (0..NAMES.len(), any::<bool>()).prop_map(|(name, is_sender)| Action::Attach { name, is_sender }),
+        2 => (any::<u8>(), any::<bool>(), any::<u8>(), any::<bool>(), any::<bool>()).prop_map(
+            |(name, is_sender, snd, second, manual)| Action::Attach { name, is_sender, snd, second, manual },
+        ),
         2 => (any::<bool>(), any::<bool>()).prop_map(|(closed, error)| Action::Detach { closed, error }),
         1 => Just(Action::AbandonLink),
         1 => any::<bool>().prop_map(|error| Action::End { error }),
         1 => Just(Action::AbandonSession),
-        2 => (0_u64..40).prop_map(Action::Wait),
-        10 => Just(Action::Poll),
+        1 => Just(Action::RequestFlow),
+        1 => Just(Action::Properties),
+        1 => any::<u8>().prop_map(Action::Available),
     ]
 }
 
@@ -237,19 +222,11 @@ impl PeerSession {
     }
 }
 
-/// An application that answers what comes, and remembers what it was told.
+/// An engine, its application, and what a peer knows that keeps the rules.
 struct Driver {
     peer: Script,
-    /// `Closed` was told.
-    closed: bool,
-    sessions: Vec<SessionId>,
-    links: Vec<LinkId>,
-    deliveries: Vec<DeliveryKey>,
-    unfinished: Vec<DeliveryKey>,
+    app: App,
     next_id: u32,
-    /// Octets that went in, and what the application did, as a measure for what may come out.
-    input: usize,
-    output: usize,
     model: BTreeMap<u16, PeerSession>,
 }
 
@@ -266,20 +243,14 @@ impl Driver {
         }
         Self {
             model,
-            closed: false,
-            sessions: vec![scene.one, scene.two],
-            links: vec![scene.a, scene.b, scene.c, scene.d],
-            deliveries: Vec::new(),
-            unfinished: Vec::new(),
+            app: App::with(&[scene.one, scene.two], &[scene.a, scene.b, scene.c, scene.d]),
             next_id: 0,
-            input: 0,
-            output: 0,
             peer: scene.peer,
         }
     }
 
     fn send(&mut self, octets: Vec<u8>) {
-        self.input += octets.len();
+        self.app.input += octets.len();
         self.peer.octets(&octets);
     }
 
@@ -335,17 +306,28 @@ impl Driver {
             Some(Step::End { channel, error }) => self.send(frame(channel, &End { error: error.then(problem) })),
             Some(Step::Close) => self.send(frame(0, &close())),
             Some(Step::Octets(octets)) => self.send(octets),
-            Some(Step::Application(action)) => self.act(action, choice),
+            Some(Step::Application(action)) => {
+                self.app.act(&mut self.peer.engine, &action, choice.index(256) as u8);
+            }
+            Some(Step::Wait(seconds)) => {
+                self.app.input += 1_000 * seconds as usize;
+                self.peer.advance(Duration::from_secs(seconds));
+            }
+            Some(Step::Poll) => {
+                let frames = self.peer.frames();
+                let size = |(_, _, payload): &Told| payload.len() + 100;
+                self.read(&frames, choice);
+                self.app.drained(frames.iter().map(size).sum());
+            }
         }
         let told = self.peer.events();
-        assert!(told.len() <= 10 + 2 * (self.links.len() + self.sessions.len()), "{} events at once", told.len());
+        let most = 10 + 2 * (self.app.links.len() + self.app.sessions.len());
+        assert!(told.len() <= most, "{} events at once", told.len());
+        self.app.answers = choice.index(4) as u8;
         for event in told {
-            self.answer(event, choice);
+            self.app.answer(&mut self.peer.engine, event);
         }
-        let told = self.peer.events();
-        for event in told {
-            self.answer(event, choice);
-        }
+        self.app.events(&mut self.peer.engine);
     }
 
     /// The same step, or one like it, of a peer that keeps the rules; none if there is none.
@@ -504,168 +486,6 @@ impl Driver {
             }
         }
     }
-
-    fn answer(&mut self, event: Event, choice: prop::sample::Index) {
-        let engine = &mut self.peer.engine;
-        let error = || Error::new(ErrorCondition::NOT_ALLOWED, "not today");
-        match event {
-            Event::Session(id, SessionEvent::Incoming) => {
-                self.sessions.push(id);
-                match choice.index(4) {
-                    0 => {}
-                    1 => drop(engine.refuse_begin(id, error())),
-                    _ => drop(engine.accept_begin(id, session_config())),
-                }
-            }
-            Event::Link(id, LinkEvent::Incoming) => {
-                self.links.push(id);
-                match choice.index(4) {
-                    0 => {}
-                    1 => drop(engine.refuse_attach(id, error())),
-                    _ if engine.receiver(id).is_some() => drop(engine.accept_attach(id, receiving("x"))),
-                    _ => drop(engine.accept_attach(id, sending("x"))),
-                }
-            }
-            Event::Link(id, LinkEvent::Detached { .. }) => {
-                assert!(engine.take_terminus(id).is_some());
-                assert!(engine.take_terminus(id).is_none() && engine.receiver(id).is_none());
-                self.links.retain(|link| *link != id);
-            }
-            Event::Session(id, SessionEvent::Ended(_)) => self.sessions.retain(|session| *session != id),
-            Event::Closed(_) => self.closed = true,
-            _ => {}
-        }
-    }
-
-    fn act(&mut self, action: Action, choice: prop::sample::Index) {
-        self.input += 200;
-        let link = (!self.links.is_empty()).then(|| self.links[choice.index(self.links.len())]);
-        let session = (!self.sessions.is_empty()).then(|| self.sessions[choice.index(self.sessions.len())]);
-        let engine = &mut self.peer.engine;
-        let mut of_role = |receives: bool| {
-            let fits =
-                |id: &LinkId| if receives { engine.receiver(*id).is_some() } else { engine.sender(*id).is_some() };
-            let ids: Vec<_> = self.links.iter().copied().filter(fits).collect();
-            (!ids.is_empty()).then(|| ids[choice.index(ids.len())])
-        };
-        let (as_receiver, as_sender) = (of_role(true), of_role(false));
-        match action {
-            Action::Take => {
-                if let Some(id) = as_receiver
-                    && let Some(delivery) = engine.receiver(id).unwrap().next_delivery()
-                {
-                    self.deliveries.push(delivery.key);
-                }
-            }
-            Action::Settle { accepted, settled } => {
-                if !self.deliveries.is_empty() {
-                    let at = choice.index(self.deliveries.len());
-                    let key = self.deliveries[at];
-                    let state = if accepted { DeliveryState::Accepted } else { DeliveryState::Released };
-                    if let Some(mut receiver) = engine.receiver(key.link())
-                        && receiver.settle(key, state, settled).is_err()
-                    {
-                        self.deliveries.remove(at);
-                    }
-                }
-            }
-            Action::Credit(credit) => {
-                if let Some(id) = as_receiver {
-                    engine.receiver(id).unwrap().set_credit(credit);
-                }
-            }
-            Action::Automatic => {
-                if let Some(id) = as_receiver {
-                    let mode = CreditMode::Automatic { window: CREDIT, replenish: Replenish::Settled };
-                    engine.receiver(id).unwrap().set_credit_mode(mode);
-                }
-            }
-            Action::Drain => {
-                if let Some(id) = as_receiver {
-                    engine.receiver(id).unwrap().drain();
-                }
-            }
-            Action::Send { octets, settled, finish } => {
-                if let Some(mut sender) = as_sender.and_then(|id| engine.sender(id)) {
-                    let before = sender.credit();
-                    match sender.begin_delivery(DeliveryStart { settled, ..DeliveryStart::default() }) {
-                        Ok(key) => {
-                            assert_eq!(sender.credit(), before - 1);
-                            self.input += 10 * octets;
-                            sender.write(key, Bytes::from(vec![0; octets])).unwrap();
-                            if finish {
-                                sender.finish(key).unwrap();
-                            } else {
-                                self.unfinished.push(key);
-                            }
-                        }
-                        Err(error) => assert!(before == 0 || error == amqp10_link::SendError::Detached, "{error}"),
-                    }
-                }
-            }
-            Action::FinishOrAbort(finish) => {
-                if !self.unfinished.is_empty() {
-                    let key = self.unfinished.remove(choice.index(self.unfinished.len()));
-                    if let Some(mut sender) = engine.sender(key.link()) {
-                        let _ = if finish { sender.finish(key) } else { sender.abort(key) };
-                    }
-                }
-            }
-            Action::Drained => {
-                if let Some(id) = as_sender {
-                    engine.sender(id).unwrap().drained();
-                }
-            }
-            Action::Outcomes { settle } => {
-                if let Some(mut sender) = as_sender.and_then(|id| engine.sender(id)) {
-                    while let Some(outcome) = sender.next_outcome() {
-                        if settle && !outcome.settled {
-                            let _ = sender.settle(outcome.key, None);
-                        }
-                    }
-                }
-            }
-            Action::Begin => self.sessions.extend(engine.begin(session_config())),
-            Action::Attach { name, is_sender } => {
-                let config = if is_sender { sending(NAMES[name]) } else { receiving(NAMES[name]) };
-                self.links.extend(session.and_then(|session| engine.attach(session, config).ok()));
-            }
-            Action::Detach { closed, error } => {
-                if let Some(id) = link {
-                    engine.detach(id, closed, error.then(problem));
-                }
-            }
-            Action::AbandonLink => {
-                if let Some(id) = link {
-                    engine.abandon_link(id);
-                    self.links.retain(|link| *link != id);
-                }
-            }
-            Action::End { error } => {
-                if let Some(id) = session {
-                    engine.end(id, error.then(problem));
-                }
-            }
-            Action::AbandonSession => {
-                if let Some(id) = session {
-                    engine.abandon_session(id);
-                    self.sessions.retain(|session| *session != id);
-                }
-            }
-            Action::Close => engine.close(None),
-            Action::Wait(seconds) => {
-                self.input += 1_000 * seconds as usize;
-                self.peer.advance(Duration::from_secs(seconds));
-            }
-            Action::Poll => {
-                let frames = self.peer.frames();
-                let size = |(_, _, payload): &Told| payload.len() + 100;
-                self.output += frames.iter().map(size).sum::<usize>();
-                self.read(&frames, choice);
-                assert!(self.output <= 10_000 + 20 * self.input, "{} octets out for {} in", self.output, self.input);
-            }
-        }
-    }
 }
 
 proptest! {
@@ -677,15 +497,15 @@ proptest! {
         for (step, legal, choice) in steps {
             driver.step(step, legal, choice);
         }
-        driver.step(Step::Application(Action::Poll), true, last);
+        driver.step(Step::Poll, true, last);
         // Whatever state it is in, it ends as it should.
         driver.step(Step::Application(Action::Close), true, last);
-        driver.step(Step::Application(Action::Poll), true, last);
+        driver.step(Step::Poll, true, last);
         driver.step(Step::Close, true, last);
         prop_assert!(driver.peer.engine.is_closed());
-        prop_assert!(driver.closed);
+        prop_assert!(driver.app.closed);
         prop_assert_eq!(driver.peer.engine.poll_timeout(), None);
-        prop_assert!(driver.sessions.is_empty() && driver.links.is_empty(), "every session and link has ended");
+        prop_assert!(driver.app.sessions.is_empty() && driver.app.links.is_empty(), "every session and link has ended");
         // Nothing is left of all that but buffers.
         let engine = driver.peer.engine.into_engine();
         let freed = -allocation_counter::measure(|| drop(engine)).bytes_current;

@@ -402,6 +402,38 @@ fn acquisition() {
 }
 
 #[test]
+fn acquisition_before_the_link_is_attached() {
+    let mut scene = Scene::all();
+    let one = scene.transaction(b"one");
+    let mut getting = support::scene::receiving("early");
+    getting.credit = CreditMode::Manual;
+    let session = scene.peer.engine.session_of(scene.get).unwrap();
+    let early = scene.peer.engine.attach(session, getting).unwrap();
+    let mut receiver = scene.peer.engine.receiver(early).unwrap();
+    receiver.acquire(one).unwrap();
+    receiver.set_credit(2);
+    scene.peer.quiet();
+    scene.peer.send(10, &sender("early", 9));
+    assert_eq!(scene.peer.events(), [Event::Link(early, LinkEvent::Attached)]);
+    assert_eq!(told(&mut scene.peer), ["0 flow handle 3 count 0 credit 2 acquires in 6f6e65"]);
+    assert_eq!(scene.peer.engine.discharge(one, false), Err(TransactError::CreditOutstanding));
+}
+
+#[test]
+fn nothing_is_acquired_on_a_control_link() {
+    let mut scene = Scene::all();
+    let one = scene.transaction(b"one");
+    scene.peer.send(10, &controller("theirs", 9, &[]));
+    let [Event::Link(theirs, LinkEvent::Incoming)] = scene.peer.events()[..] else { panic!() };
+    scene.peer.engine.accept_attach(theirs, LinkConfig::coordinator(EVERYTHING)).unwrap();
+    scene.peer.quiet();
+    let mut receiver = scene.peer.engine.receiver(theirs).unwrap();
+    assert_eq!(receiver.acquire(one), Err(TransactError::UnknownTransaction));
+    receiver.set_credit(3);
+    assert_eq!(told(&mut scene.peer), NOTHING);
+}
+
+#[test]
 fn what_is_acquired_in_a_transaction_that_has_just_ended_is_no_fault() {
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");

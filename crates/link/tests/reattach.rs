@@ -2,11 +2,12 @@
 
 mod support;
 
-use amqp10_codec::{Attach, DeliveryState, Detach, Map, Performative, Role, Transfer};
-use amqp10_link::{DeliveryStart, Ended, Event, LinkEvent, LinkId, SessionEvent, SettleError, Terminus};
+use amqp10_codec::{Attach, DeliveryState, Detach, Disposition, Map, Performative, Role, Transfer};
+use amqp10_link::{DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, SessionEvent, SettleError, Terminus};
 use bytes::Bytes;
 use support::scene::{Scene, receiving, refused_session, sending, session_config};
 use support::script::*;
+use support::work::{EVERYTHING, texts};
 use support::{Pair, Wire, events};
 
 const NOTHING: [&str; 0] = [];
@@ -183,9 +184,11 @@ fn nothing_of_a_link_that_is_closed_or_has_an_error_lives_on() {
                 }
             }
             scene.peer.quiet();
-            scene.peer.send(10, &disposition(Role::Receiver, 0, 0, true));
-            scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
-            assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+            if !ours || error.is_none() {
+                scene.peer.send(10, &disposition(Role::Receiver, 0, 0, true));
+                scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
+                assert_eq!((scene.peer.events(), scene.peer.told()), (vec![], vec![]));
+            }
             let mut receiver = scene.peer.engine.receiver(a).unwrap();
             assert_eq!(receiver.settle(key, ACCEPTED, true), Err(SettleError::Detached));
             assert_eq!(scene.peer.engine.sender(c).unwrap().settle(sent, None), Err(SettleError::Detached));
@@ -237,6 +240,37 @@ fn a_link_that_had_an_error_can_only_be_resumed() {
             }
             scene.session_one_works();
         }
+    }
+}
+
+#[test]
+fn a_control_link_that_had_an_error_is_attached_with_an_empty_map() {
+    let mut pair = Pair::plain();
+    let (session, _) = pair.session(session_config(), session_config());
+    for server_fails in [true, false] {
+        let attach = |pair: &mut Pair| {
+            let links =
+                pair.link(session, LinkConfig::controller("control", EVERYTHING), LinkConfig::coordinator(EVERYTHING));
+            assert!(events(&mut pair.client).contains(&Event::Link(links.0, LinkEvent::Attached)));
+            assert_eq!(events(&mut pair.server), [Event::Link(links.1, LinkEvent::Attached)]);
+            links
+        };
+        let (ours, theirs) = attach(&mut pair);
+        let (engine, link) = if server_fails { (&mut pair.server, theirs) } else { (&mut pair.client, ours) };
+        engine.detach(link, false, Some(problem()));
+        pair.run();
+        events(&mut pair.client);
+        events(&mut pair.server);
+        let (again, theirs) = attach(&mut pair);
+        let unsettled = pair.server.remote_attach(theirs).unwrap().unsettled.as_ref();
+        assert!(unsettled.is_some_and(|map| map.is_empty()));
+        pair.client.declare(again, None).unwrap();
+        pair.run();
+        assert_eq!(texts(events(&mut pair.server)), ["declare"]);
+        pair.client.detach(again, true, None);
+        pair.run();
+        events(&mut pair.client);
+        events(&mut pair.server);
     }
 }
 
@@ -320,7 +354,7 @@ fn a_session_that_ends_takes_its_suspended_links_along() {
 
 #[test]
 fn what_is_used_on_after_an_error_is_errant() {
-    // 2.8.17-02
+    // 2.6.5-04, 2.8.17-02
     for by_flow in [true, false] {
         for ours in [true, false] {
             for closed in [true, false] {
@@ -358,4 +392,75 @@ fn what_is_used_on_after_an_error_is_errant() {
     scene.peer.quiet();
     scene.peer.deliver(10, 5, 0, b"x");
     assert_eq!(scene.peer.told().last().unwrap(), "0 end amqp:session:unattached-handle");
+}
+
+/// Two deliveries each way, 0 and 1, on a link that is detached with an error of ours and on one that goes on.
+fn one_errant_each_way(scene: &mut Scene, closed: bool, taken: bool) {
+    let errant = [receiving("in"), sending("out")].map(|link| scene.peer.engine.attach(scene.one, link).unwrap());
+    scene.peer.send(10, &sender("in", 8));
+    scene.peer.send(10, &receiver("out", 9));
+    scene.peer.send(10, &credit(9, 0, 5));
+    scene.peer.send(10, &credit(7, 0, 5));
+    for (id, (link, handle)) in [(errant[1], 8), (scene.c, 5)].into_iter().enumerate() {
+        send(scene, link);
+        scene.peer.quiet();
+        scene.peer.deliver(10, handle, id as u32, b"x");
+    }
+    for link in errant {
+        scene.peer.engine.detach(link, closed, Some(problem()));
+    }
+    // It may not know yet.
+    scene.peer.send(10, &Disposition { settled: false, ..disposition(Role::Receiver, 0, 1, true) });
+    scene.peer.send(10, &Disposition { settled: false, ..disposition(Role::Sender, 0, 1, true) });
+    for handle in [8, 9] {
+        scene.peer.send(10, &detach(handle, closed));
+    }
+    scene.peer.quiet();
+    if taken {
+        errant.into_iter().for_each(|link| drop(scene.peer.engine.take_terminus(link).unwrap()));
+    }
+}
+
+#[test]
+fn a_delivery_of_a_link_that_ended_with_an_error_of_ours_is_errant() {
+    // 2.6.5-04
+    for role in [Role::Receiver, Role::Sender] {
+        for closed in [true, false] {
+            for (first, last) in [(0, 0), (u32::MAX, 0), (0, 1), (u32::MAX, 3)] {
+                for settled in [true, false] {
+                    refused_session("amqp:session:errant-link", |scene| {
+                        one_errant_each_way(scene, closed, settled);
+                        scene.peer.send(10, &Disposition { settled, ..disposition(role, first, last, true) });
+                    });
+                }
+            }
+            // The deliveries of other links are none of this, nor those that nobody knows.
+            let mut scene = Scene::new(Wire::Octets);
+            one_errant_each_way(&mut scene, closed, true);
+            for (first, last) in [(1, 1), (2, 9), (u32::MAX, u32::MAX), (0x8000_0000, u32::MAX)] {
+                scene.peer.send(10, &disposition(role, first, last, true));
+            }
+            assert_eq!(scene.peer.told(), NOTHING);
+            scene.peer.quiet();
+            scene.session_one_works();
+        }
+    }
+}
+
+#[test]
+fn a_delivery_of_a_link_that_broke_a_rule_is_errant() {
+    refused_session("amqp:session:errant-link", |scene| {
+        let link = scene.peer.engine.attach(scene.one, receiving("errant")).unwrap();
+        scene.peer.send(10, &sender("errant", 9));
+        scene.peer.quiet();
+        scene.peer.deliver(10, 9, 0, b"x");
+        scene.peer.transfer(10, &Transfer { delivery_tag: None, ..first(9, 1) }, b"x");
+        assert_eq!(scene.peer.told(), ["0 detach handle 3 closed amqp:invalid-field"]);
+        scene.peer.engine.take_terminus(link).unwrap();
+        scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
+        assert_eq!(scene.peer.told(), NOTHING, "it may have been on its way");
+        scene.peer.send(10, &detach(9, true));
+        scene.peer.quiet();
+        scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
+    });
 }

@@ -3,7 +3,9 @@
 #![allow(dead_code)]
 // Every test file uses its own part of this.
 
+pub(crate) mod app;
 pub(crate) mod checker;
+pub(crate) mod resource;
 pub(crate) mod scene;
 pub(crate) mod script;
 pub(crate) mod snapshot;
