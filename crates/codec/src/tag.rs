@@ -48,6 +48,18 @@ impl DeliveryTag {
     pub fn as_slice(&self) -> &[u8] {
         self.words.as_flattened().get(..usize::from(self.len)).unwrap_or(&[])
     }
+
+    /// How many octets there are.
+    #[inline]
+    pub(crate) const fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// The octets, and zeros behind them.
+    #[inline]
+    pub(crate) fn padded(&self) -> [u8; Self::MAX] {
+        self.words.as_flattened().first_chunk().copied().unwrap_or_default()
+    }
 }
 
 impl From<u64> for DeliveryTag {

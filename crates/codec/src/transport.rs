@@ -178,7 +178,7 @@ composite! {
     }
 
     /// Carries all or part of one delivery; its payload follows in the frame. §2.7.5
-    pub struct Transfer<'a>: "amqp:transfer:list" = 0x14 {
+    pub struct Transfer<'a>: "amqp:transfer:list" = 0x14 or by encode_ordinary {
         /// The sender's handle of the link.
         handle: Handle,
         /// The number of the delivery; required on its first transfer.
@@ -357,7 +357,69 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// A few octets that are put together in one place and appended in one go.
+struct Short {
+    octets: [u8; Short::MOST],
+    len: usize,
+}
+
+impl Short {
+    const MOST: usize = 64;
+
+    /// Adds the first `len` of these octets: to move all of them is cheaper than to ask how many they are.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, octets: [u8; N], len: usize) {
+        if let Some(place) = self.octets.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = octets;
+            self.len = self.len.saturating_add(len);
+        }
+    }
+
+    #[inline(always)]
+    fn uint(&mut self, number: u32) {
+        let [n0, n1, n2, n3] = number.to_be_bytes();
+        match number {
+            0 => self.put([code::UINT0], 1),
+            1..=0xff => self.put([code::SMALLUINT, n3], 2),
+            _ => self.put([code::UINT, n0, n1, n2, n3], 5),
+        }
+    }
+}
+
 impl Transfer<'_> {
+    /// Encodes the first transfer of a delivery that says nothing out of the ordinary.
+    #[inline]
+    fn encode_ordinary(&self, out: &mut Vec<u8>) -> bool {
+        if self.rcv_settle_mode.is_some() || self.state.is_some() || self.resume || self.aborted || self.batchable {
+            return false;
+        }
+        let (Some(id), Some(tag), Some(format)) = (self.delivery_id, &self.delivery_tag, self.message_format) else {
+            return false;
+        };
+        let mut short = Short { octets: [0; Short::MOST], len: 0 };
+        let descriptor = <Self as Composite>::CODE as u8;
+        let (settled, count) = match (self.settled, self.more) {
+            (None, false) => (code::NULL, 4),
+            (None, true) => (code::NULL, 6),
+            (Some(false), more) => (code::FALSE, if more { 6 } else { 5 }),
+            (Some(true), more) => (code::TRUE, if more { 6 } else { 5 }),
+        };
+        short.put([code::DESCRIBED, code::SMALLULONG, descriptor, code::LIST8, 0, count], 6);
+        short.uint(self.handle.0);
+        short.uint(id.0);
+        short.put([code::VBIN8, tag.len()], 2);
+        short.put(tag.padded(), usize::from(tag.len()));
+        short.uint(format.0);
+        short.put([settled, code::TRUE], usize::from(count.saturating_sub(4)));
+        // The size counts what stands behind it.
+        let [_, _, _, _, size, ..] = &mut short.octets;
+        *size = short.len.saturating_sub(5) as u8;
+        let end = out.len().saturating_add(short.len);
+        out.extend_from_slice(&short.octets);
+        out.truncate(end);
+        true
+    }
+
     /// A transfer on this link with defaults for the rest.
     pub const fn new(handle: Handle) -> Self {
         Self {
@@ -372,6 +434,53 @@ impl Transfer<'_> {
             resume: false,
             aborted: false,
             batchable: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::composite::WriteList;
+    use crate::encode_to_vec;
+
+    fn number() -> impl Strategy<Value = u32> {
+        prop_oneof![Just(0), 1..=0xff_u32, Just(0x100), any::<u32>()]
+    }
+
+    fn tag() -> impl Strategy<Value = DeliveryTag> {
+        proptest::collection::vec(any::<u8>(), 0..=DeliveryTag::MAX)
+            .prop_map(|octets| DeliveryTag::new(&octets).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn the_ordinary_transfer_is_encoded_as_declared(
+            (handle, id, tag, format) in (number(), number(), tag(), number()),
+            (settled, more) in (any::<Option<bool>>(), any::<bool>()),
+            left_out in proptest::option::weighted(0.2, 0..3),
+            other in proptest::option::weighted(0.2, 0..5),
+        ) {
+            let transfer = Transfer {
+                delivery_id: (left_out != Some(0)).then_some(DeliveryNumber(id)),
+                delivery_tag: (left_out != Some(1)).then_some(tag),
+                message_format: (left_out != Some(2)).then_some(MessageFormat(format)),
+                settled,
+                more,
+                rcv_settle_mode: (other == Some(0)).then_some(ReceiverSettleMode::First),
+                state: (other == Some(1)).then_some(DeliveryState::Accepted),
+                resume: other == Some(2),
+                aborted: other == Some(3),
+                batchable: other == Some(4),
+                ..Transfer::new(Handle(handle))
+            };
+            let mut ordinary = Vec::new();
+            prop_assert_eq!(transfer.encode_ordinary(&mut ordinary), left_out.is_none() && other.is_none());
+            let mut declared = Vec::new();
+            transfer.write_list(&mut declared);
+            prop_assert_eq!(encode_to_vec(&transfer), declared);
         }
     }
 }
