@@ -35,6 +35,7 @@ impl DeliveryTag {
     ///
     /// # Errors
     /// If there are more than 32 of them.
+    #[inline]
     pub fn new(octets: &[u8]) -> Result<Self, InvalidDeliveryTag> {
         let len = u8::try_from(octets.len()).map_err(|_| InvalidDeliveryTag)?;
         let mut words = [[0; 8]; Self::MAX / 8];

@@ -82,7 +82,7 @@ impl Connection {
     fn request(&mut self, control: LinkId, body: Bytes, request: Request) -> Result<DeliveryKey, TransactError> {
         let mut sender = self.sender(control).ok_or(TransactError::NotControl)?;
         let start = DeliveryStart { message_format: MessageFormat(0), ..DeliveryStart::default() };
-        let key = sender.begin(start, Bytes::new(), false, None).map_err(|error| match error {
+        let key = sender.begin(&start, Bytes::new(), false, None).map_err(|error| match error {
             SendError::NoCredit => TransactError::NoCredit,
             _ => TransactError::NotControl,
         })?;

@@ -567,18 +567,38 @@ impl SenderEnd {
         outcome
     }
 
-    /// A tag that no unsettled delivery has.
-    pub(crate) fn fresh_tag(&mut self) -> DeliveryTag {
+    /// Takes a place for a delivery, under a fresh tag if it has none of its own; `None` if that is in use.
+    #[inline(always)]
+    pub(crate) fn place(
+        &mut self,
+        own: Option<DeliveryTag>,
+        message_format: MessageFormat,
+        settled: bool,
+    ) -> Option<(Key, DeliveryTag)> {
         loop {
-            let number = self.next_tag;
-            self.next_tag = number.wrapping_add(1);
-            let octets = number.to_be_bytes();
-            let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
-            let tag = DeliveryTag::new(octets.get(zeros..).unwrap_or(&octets)).unwrap_or_else(|_| number.into());
-            if !self.unsettled.has(&tag) {
-                return tag;
+            let tag = own.unwrap_or_else(|| self.next_tag());
+            let key = self.unsettled.insert(UnsettledOut::new(tag, message_format, settled));
+            if key.is_some() || own.is_some() {
+                return key.map(|key| (key, tag));
             }
         }
+    }
+
+    /// A tag that was not made on this link before: a counter, without the zeros before it.
+    #[inline]
+    fn next_tag(&mut self) -> DeliveryTag {
+        let number = self.next_tag;
+        self.next_tag = number.wrapping_add(1);
+        let [.., a, b, c, d] = number.to_be_bytes();
+        let tag = match number {
+            // Where it is known how many there are they are not copied by a call.
+            0..=0xff => DeliveryTag::new(&[d]),
+            0x100..=0xffff => DeliveryTag::new(&[c, d]),
+            0x1_0000..=0xff_ffff => DeliveryTag::new(&[b, c, d]),
+            0x100_0000..=0xffff_ffff => DeliveryTag::new(&[a, b, c, d]),
+            _ => Ok(number.into()),
+        };
+        tag.unwrap_or_else(|_| number.into())
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::DeliveryKey;
 use crate::coordinator::Parted;
-use crate::link::{Link, Outgoing, SenderEnd, UnsettledOut};
+use crate::link::{Link, Outgoing, SenderEnd};
 use crate::resume::{Resumes, octets_from};
 use crate::session::Session;
 use crate::slots::Key;
@@ -147,18 +147,18 @@ impl Sender<'_> {
         self.start(start, Bytes::new(), false)
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&mut self, start: DeliveryStart, payload: Bytes, finished: bool) -> Result<DeliveryKey, SendError> {
         if self.link.is_control() {
             return Err(SendError::ControlLink);
         }
         if start.transaction.is_none() && self.link.acquisition.is_none() {
-            return self.begin(start, payload, finished, None);
+            return self.begin(&start, payload, finished, None);
         }
         let transactions = self.transactions.as_deref();
         let (state, number, kind) =
             transaction::of_start(transactions, self.link.session, self.link, start.transaction)?;
-        let key = self.begin(start, payload, finished, Some(Box::new(state)))?;
+        let key = self.begin(&start, payload, finished, Some(Box::new(state)))?;
         let member = self.transactions.as_deref_mut().and_then(|transactions| transactions.join(number, key, kind));
         if let Some(member) = member {
             let delivery = self.link.sender().and_then(|end| end.unsettled.get(key.delivery));
@@ -168,10 +168,10 @@ impl Sender<'_> {
         Ok(key)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(
         &mut self,
-        start: DeliveryStart,
+        start: &DeliveryStart,
         payload: Bytes,
         finished: bool,
         state: Option<Box<DeliveryState<'static>>>,
@@ -194,9 +194,8 @@ impl Sender<'_> {
         if end.waiting >= end.credit {
             return Err(SendError::NoCredit);
         }
-        let tag = start.tag.unwrap_or_else(|| end.fresh_tag());
-        let unsettled = UnsettledOut::new(tag, start.message_format, settled);
-        let key = end.unsettled.insert(unsettled).ok_or(SendError::DuplicateTag)?;
+        let placed = end.place(start.tag, start.message_format, settled);
+        let (key, tag) = placed.ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
         let octets = payload.len() as u64;
         let outgoing = Outgoing::new(key, tag, start.message_format, settled);

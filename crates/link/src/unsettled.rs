@@ -97,11 +97,6 @@ impl<T: Tagged> Unsettled<T> {
         }
     }
 
-    /// Whether a delivery here has this tag.
-    pub(crate) fn has(&mut self, tag: &DeliveryTag) -> bool {
-        self.by_tag(tag).is_some()
-    }
-
     /// The delivery of this tag.
     pub(crate) fn by_tag(&mut self, tag: &DeliveryTag) -> Option<Key> {
         if self.deliveries.len() == 0 || *tag > self.last {
