@@ -222,6 +222,13 @@ impl Outgoing {
         self.finished || self.aborted || !self.next.is_empty()
     }
 
+    /// Whether all of it waits, in one piece, and nothing of it is out of the ordinary.
+    #[inline]
+    pub(crate) fn is_ordinary(&self) -> bool {
+        let rare = self.aborted || self.more.is_some() || self.resumes.is_some() || self.state.is_some();
+        self.finished && !rare && self.id.is_none()
+    }
+
     /// How many octets wait, counted up to `limit`.
     #[inline]
     pub(crate) fn waiting(&self, limit: usize) -> usize {

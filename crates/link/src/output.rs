@@ -130,6 +130,21 @@ impl Output {
         }
     }
 
+    /// Appends what `write` appends to the shared buffer, and a payload behind it.
+    #[inline]
+    pub(crate) fn small_and_payload(&mut self, payload: Bytes, write: impl FnOnce(&mut Vec<u8>)) {
+        let copied = payload.len() < BY_REFERENCE;
+        self.small(|out| {
+            write(out);
+            if copied {
+                out.extend_from_slice(&payload);
+            }
+        });
+        if !copied {
+            self.payload(payload);
+        }
+    }
+
     /// Moves everything from `other` to the end of this one.
     pub(crate) fn append(&mut self, other: &mut Output) {
         if self.is_empty() {

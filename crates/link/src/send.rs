@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::deliveries::DeliveryKey;
 use crate::event::{Event, LinkEvent};
 use crate::fit::fit;
-use crate::link::Link;
+use crate::link::{Link, Outgoing};
 use crate::output::Output;
 use crate::resume::Resumes;
 use crate::session::Session;
@@ -47,7 +47,7 @@ impl Connection {
             if self.heartbeat_due && out.len() == before {
                 out.small(begin_and_finish_empty_frame);
             }
-            while out.len() < max && self.send_next_transfer(out) {}
+            while out.len() < max && self.send_next_transfers(out, max) {}
             if self.transactions.as_deref().is_some_and(Transactions::owes_answers) {
                 self.answer_deferred();
                 for key in self.sessions.keys() {
@@ -102,15 +102,20 @@ impl Connection {
         }
     }
 
-    /// One transfer of the session and link whose turn it is.
-    fn send_next_transfer(&mut self, out: &mut Output) -> bool {
+    /// One transfer of the session and link whose turn it is; or several if no other waits, until `out` holds `max` octets.
+    fn send_next_transfers(&mut self, out: &mut Output, max: usize) -> bool {
+        let waiting = self.sessions.iter().filter(|(_, session)| !session.senders.is_empty()).take(2).count();
+        let max = if waiting > 1 { 0 } else { max };
+        if waiting == 0 {
+            return false;
+        }
         let sessions = self.sessions.slots() as u32;
         for offset in 0..sessions {
             let at = self.turn.wrapping_add(offset).checked_rem(sessions).unwrap_or(0);
             let Some(key) = self.sessions.key_at(at) else {
                 continue;
             };
-            if self.send_transfer_of(key, out) {
+            if self.send_transfers_of(key, out, max) {
                 self.turn = at.wrapping_add(1);
                 return true;
             }
@@ -118,7 +123,8 @@ impl Connection {
         false
     }
 
-    fn send_transfer_of(&mut self, session_key: Key, out: &mut Output) -> bool {
+    /// One transfer of a session; or several if only one of its links has any, until `out` holds `max` octets.
+    fn send_transfers_of(&mut self, session_key: Key, out: &mut Output, max: usize) -> bool {
         let limit = (self.peer_max_frame as usize).min(MOST_IN_A_FRAME);
         let Some(session) = self.sessions.get_mut(session_key) else {
             return false;
@@ -136,7 +142,11 @@ impl Connection {
             let Some(link) = self.links.get_mut(key) else {
                 continue;
             };
-            let sent = send_transfer(session, key, link, channel, limit, out, self.transactions.as_deref_mut());
+            let max = if session.senders.is_empty() { max } else { 0 };
+            let mut sent = send_whole(session, key, link, channel, limit, out, max);
+            if let Sent::Nothing = sent {
+                sent = send_transfer(session, key, link, channel, limit, out, self.transactions.as_deref_mut());
+            }
             let Some(sender) = link.sender() else {
                 continue;
             };
@@ -148,11 +158,15 @@ impl Connection {
                 session.senders.push_back(key);
             }
             let frame = !matches!(sent, Sent::Nothing);
-            if let Sent::Settled(delivery, state) = sent {
-                let outcome = Outcome { key: DeliveryKey { link: key, delivery }, state, settled: true };
-                if sender.tell(outcome) {
-                    self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
+            let told = match sent {
+                Sent::Settled(delivery, state) => {
+                    sender.tell(Outcome { key: DeliveryKey { link: key, delivery }, state, settled: true })
                 }
+                Sent::Whole { told } => told,
+                Sent::Nothing | Sent::Frame => false,
+            };
+            if told {
+                self.events.push_back(Event::Link(LinkId(key), LinkEvent::Outcomes));
             }
             if sender.notify_below.is_some() && sender.is_writable() {
                 self.events.push_back(Event::Link(LinkId(key), LinkEvent::Writable));
@@ -180,7 +194,7 @@ impl Connection {
         self.flush_dispositions(key);
         if self.state.may_send() {
             let mut control = std::mem::take(&mut self.control);
-            while self.send_transfer_of(key, &mut control) {}
+            while self.send_transfers_of(key, &mut control, usize::MAX) {}
             self.control = control;
         }
     }
@@ -214,6 +228,69 @@ pub(crate) enum Sent {
     Frame,
     /// The last frame of a delivery that was settled when it left.
     Settled(Key, Option<DeliveryState<'static>>),
+    /// Whole deliveries, each in a frame; and whether there are outcomes to be told of.
+    Whole { told: bool },
+}
+
+/// Appends the next deliveries of a link until `out` holds `max` octets, or at least one, as long as they are ordinary: they leave in
+/// one frame, and there is nothing else to be said or done.
+fn send_whole(
+    session: &mut Session,
+    key: Key,
+    link: &mut Link,
+    channel: Channel,
+    limit: usize,
+    out: &mut Output,
+    max: usize,
+) -> Sent {
+    let (Some(handle), true) = (link.handle, link.state.is_attached()) else {
+        return Sent::Nothing;
+    };
+    let Some(end) = link.sender() else {
+        return Sent::Nothing;
+    };
+    let room = limit.saturating_sub(TRANSFER_OVERHEAD);
+    let mut sent = Sent::Nothing;
+    while end.queue.front().is_some_and(|delivery| delivery.is_ordinary() && delivery.next.len() <= room)
+        && let (Some(credit), Some(window)) = (end.credit.checked_sub(1), session.remote_incoming_window.checked_sub(1))
+        && let Some(Outgoing { key: delivery, tag, message_format, settled, next: payload, .. }) = end.queue.pop_front()
+    {
+        end.credit = credit;
+        end.waiting = end.waiting.saturating_sub(1);
+        end.delivery_count = end.delivery_count.next();
+        let id = session.next_delivery_id;
+        session.next_delivery_id = id.next();
+        session.next_outgoing_id = session.next_outgoing_id.next();
+        session.remote_incoming_window = window;
+        let transfer = Transfer {
+            delivery_id: Some(id),
+            delivery_tag: Some(tag),
+            message_format: Some(message_format),
+            settled: settled.then_some(true),
+            ..Transfer::new(handle)
+        };
+        let octets = payload.len();
+        out.small_and_payload(payload, |small| {
+            let start = begin_frame(FrameType::Amqp, channel, small);
+            transfer.encode(small);
+            finish_frame(start, octets, small);
+        });
+        let mut told = matches!(sent, Sent::Whole { told: true });
+        if settled {
+            end.forget(delivery);
+            told |= end.tell(Outcome { key: DeliveryKey { link: key, delivery }, state: None, settled });
+        } else {
+            session.outgoing.push(id, key, delivery);
+            if let Some(unsettled) = end.unsettled.get_mut(delivery) {
+                (unsettled.id, unsettled.in_doubt) = (Some(id), false);
+            }
+        }
+        sent = Sent::Whole { told };
+        if out.len() >= max {
+            break;
+        }
+    }
+    sent
 }
 
 /// Appends the next transfer of a link, if it has one that may be sent.
