@@ -388,7 +388,7 @@ impl Short {
 
 impl Transfer<'_> {
     /// Encodes the first transfer of a delivery that says nothing out of the ordinary.
-    #[inline]
+    #[inline(always)]
     fn encode_ordinary(&self, out: &mut Vec<u8>) -> bool {
         if self.rcv_settle_mode.is_some() || self.state.is_some() || self.resume || self.aborted || self.batchable {
             return false;
