@@ -253,6 +253,22 @@ impl Ledger {
         live
     }
 
+    /// Forgets the live entries from `first` to `last`, both included, and returns them: they were settled.
+    #[inline]
+    pub(crate) fn take_range(&mut self, first: DeliveryNumber, last: DeliveryNumber) -> impl Iterator<Item = Entry> {
+        // Nearly always these are the oldest ones, and none that is dead is among them.
+        let entries = self.entries.as_slice();
+        let oldest = self.dead == 0 && entries.first().is_some_and(|entry| !entry.id.precedes(first));
+        let (count, within) = if oldest {
+            (entries.partition_point(|entry| !last.precedes(entry.id)), Vec::new())
+        } else {
+            let within = self.range(first, last);
+            within.iter().for_each(|entry| self.remove(entry.id));
+            (0, within)
+        };
+        self.entries.take(count).iter().copied().chain(within)
+    }
+
     /// The deliveries of a link belong to another one from now on.
     pub(crate) fn move_link(&mut self, from: Key, to: Key) {
         self.entries.as_mut_slice().iter_mut().filter(|entry| entry.link == from).for_each(|entry| entry.link = to);
@@ -290,6 +306,34 @@ mod tests {
         ledger.remove(DeliveryNumber(u32::MAX - 1));
         ledger.remove(DeliveryNumber(u32::MAX));
         assert_eq!(ledger.entries.as_slice().len(), 2, "settled entries at the front are gone, dead ones with them");
+    }
+
+    #[test]
+    fn a_range_that_is_taken_is_gone_and_nothing_else() {
+        let full = || {
+            let mut ledger = Ledger::default();
+            (0..6).for_each(|n| ledger.push(DeliveryNumber(u32::MAX - 2).plus(n), LINK, LINK));
+            ledger
+        };
+        let all = [u32::MAX - 2, u32::MAX - 1, u32::MAX, 0, 1, 2];
+        for (from, to) in (0..6).flat_map(|from| (from..6).map(move |to| (from, to))) {
+            for dead in [None, Some(0_usize), Some(1), Some(4)] {
+                let mut ledger = full();
+                dead.iter().for_each(|dead| ledger.remove(DeliveryNumber(all[*dead])));
+                let expected = |within| {
+                    let live = (0..6).filter(|at| Some(*at) != dead && (from..=to).contains(at) == within);
+                    live.map(|at| all[at]).collect::<Vec<_>>()
+                };
+                let taken = ledger.take_range(DeliveryNumber(all[from]), DeliveryNumber(all[to])).collect();
+                assert_eq!(ids(taken), expected(true), "from {from} to {to}, {dead:?} is dead");
+                let left = ledger.range(DeliveryNumber(all[0]), DeliveryNumber(all[5]));
+                assert_eq!(ids(left), expected(false), "from {from} to {to}, {dead:?} is dead");
+            }
+        }
+        let mut ledger = full();
+        assert_eq!(ledger.take_range(DeliveryNumber(3), DeliveryNumber(9)).count(), 0);
+        assert_eq!(ledger.take_range(DeliveryNumber(u32::MAX - 9), DeliveryNumber(9)).count(), 6);
+        assert_eq!(ledger.take_range(DeliveryNumber(0), DeliveryNumber(9)).count(), 0);
     }
 
     #[test]

@@ -548,25 +548,34 @@ impl SenderEnd {
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
-    pub(crate) fn tell(&mut self, mut outcome: Outcome) -> bool {
+    pub(crate) fn tell(&mut self, outcome: Outcome) -> bool {
         let next = self.outcomes_taken.wrapping_add(self.outcomes.len() as u64).wrapping_add(1);
-        let unsettled = self.unsettled.get_mut(outcome.key.delivery);
-        let before = unsettled.and_then(|delivery| std::mem::replace(&mut delivery.told, NonZeroU64::new(next)));
-        let place = before.and_then(|number| number.get().checked_sub(self.outcomes_taken)?.checked_sub(1));
-        match place.and_then(|place| self.outcomes.get_mut(usize::try_from(place).ok()?)) {
-            Some(place) => {
-                if let Some(delivery) = self.unsettled.get_mut(outcome.key.delivery) {
-                    delivery.told = before;
+        let mut unsettled = self.unsettled.get_mut(outcome.key.delivery);
+        let before = unsettled.as_ref().and_then(|delivery| delivery.told);
+        match told_before(&mut self.outcomes, self.outcomes_taken, before) {
+            Some(place) => replace(place, outcome),
+            None => {
+                if let Some(delivery) = &mut unsettled {
+                    delivery.told = NonZeroU64::new(next);
                 }
-                // No state leaves the one before as it was. §2.7.6
-                outcome.state = outcome.state.or_else(|| place.state.take());
-                *place = outcome;
+                self.outcomes.push_back(outcome);
             }
+        }
+        !std::mem::replace(&mut self.outcomes_told, true)
+    }
+
+    /// Tells the outcome of a delivery, as [`tell`](Self::tell), and forgets that: it is settled.
+    #[inline(always)]
+    pub(crate) fn tell_settled(&mut self, outcome: Outcome) -> bool {
+        let before = self.forget(outcome.key.delivery).and_then(|delivery| delivery.told);
+        match told_before(&mut self.outcomes, self.outcomes_taken, before) {
+            Some(place) => replace(place, outcome),
             None => self.outcomes.push_back(outcome),
         }
         !std::mem::replace(&mut self.outcomes_told, true)
     }
 
+    #[inline]
     pub(crate) fn take_outcome(&mut self) -> Option<Outcome> {
         let outcome = self.outcomes.pop_front();
         self.outcomes_told &= outcome.is_some();
@@ -607,6 +616,19 @@ impl SenderEnd {
         };
         tag.unwrap_or_else(|_| number.into())
     }
+}
+
+/// The outcome of this number, if it was not taken yet.
+#[inline]
+fn told_before(outcomes: &mut VecDeque<Outcome>, taken: u64, number: Option<NonZeroU64>) -> Option<&mut Outcome> {
+    let place = number?.get().checked_sub(taken)?.checked_sub(1)?;
+    outcomes.get_mut(usize::try_from(place).ok()?)
+}
+
+/// Replaces an outcome by a later one of the same delivery. No state leaves the one before as it was. §2.7.6
+fn replace(told: &mut Outcome, mut outcome: Outcome) {
+    outcome.state = outcome.state.or_else(|| told.state.take());
+    *told = outcome;
 }
 
 #[cfg(test)]

@@ -45,6 +45,14 @@ impl<T> Queue<T> {
         self.taken = self.taken.saturating_add(n).min(self.items.len());
     }
 
+    /// Forgets the `n` oldest and shows what they were.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, n: usize) -> &[T] {
+        let from = self.taken;
+        self.advance(n);
+        self.items.get(from..self.taken).unwrap_or(&[])
+    }
+
     #[inline(always)]
     fn make_room(&mut self) {
         let full = self.items.len() == self.items.capacity();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::connection::Connection;
 use crate::deliveries::{Delivery, DeliveryKey, Head, Incoming, Payload};
 use crate::event::{Event, LinkEvent};
-use crate::link::{ReceiverEnd, UnsettledIn};
+use crate::link::{Link, ReceiverEnd, UnsettledIn};
 use crate::session::Session;
 use crate::slots::{Key, LinkId};
 use crate::state::LinkState;
@@ -134,6 +134,28 @@ impl Connection {
         let state = disposition.state.into_owned();
         match disposition.role {
             // The peer speaks of what it has received from us.
+            Role::Receiver if disposition.settled => {
+                let undecided = matches!(state, None | Some(DeliveryState::Received(_)));
+                let mut found: Option<(Key, &mut Link)> = None;
+                for entry in session.outgoing.take_range(first, last) {
+                    // Nearly always all of them are of one link.
+                    if found.as_ref().is_none_or(|(key, _)| *key != entry.link) {
+                        found = self.links.get_mut(entry.link).map(|link| (entry.link, link));
+                    }
+                    let Some((_, link)) = &mut found else { continue };
+                    let control = link.is_control();
+                    let Some(end) = link.sender() else { continue };
+                    let decided = if undecided { end.outcome_of(entry.delivery) } else { None };
+                    let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
+                    let outcome = Outcome { key, state: decided.or_else(|| copy(&state)), settled: true };
+                    if control {
+                        end.forget(entry.delivery);
+                        answers.push(outcome);
+                    } else if end.tell_settled(outcome) {
+                        self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
+                    }
+                }
+            }
             Role::Receiver => {
                 for entry in session.outgoing.range(first, last) {
                     let Some(link) = self.links.get_mut(entry.link) else {
@@ -142,22 +164,13 @@ impl Connection {
                     let control = link.is_control();
                     let Some(end) = link.sender() else { continue };
                     let key = DeliveryKey { link: entry.link, delivery: entry.delivery };
-                    let undecided = matches!(state, None | Some(DeliveryState::Received(_)));
-                    let state_told = if disposition.settled && undecided {
-                        end.outcome_of(entry.delivery).or_else(|| state.clone())
-                    } else {
-                        state.clone()
-                    };
-                    let outcome = Outcome { key, state: state_told, settled: disposition.settled };
+                    let outcome = Outcome { key, state: state.clone(), settled: false };
                     if control {
                         answers.push(outcome);
                     } else if end.tell(outcome) {
                         self.events.push_back(Event::Link(LinkId(entry.link), LinkEvent::Outcomes));
                     }
-                    if disposition.settled {
-                        end.forget(entry.delivery);
-                        session.outgoing.remove(entry.id);
-                    } else if let Some(outcome) = state.as_ref().filter(|state| state.is_outcome()) {
+                    if let Some(outcome) = state.as_ref().filter(|state| state.is_outcome()) {
                         end.remember(entry.delivery, outcome);
                     }
                 }
@@ -334,6 +347,12 @@ impl From<Refused> for Violation {
             Refused::Size => Self::MessageSizeExceeded,
         }
     }
+}
+
+/// A copy of a state. Nearly always it is accepted, which takes no call.
+#[inline]
+fn copy(state: &Option<DeliveryState<'static>>) -> Option<DeliveryState<'static>> {
+    if let Some(DeliveryState::Accepted) = state { Some(DeliveryState::Accepted) } else { state.clone() }
 }
 
 /// How the sender and the receiver of a delivery settle it.
