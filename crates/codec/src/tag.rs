@@ -8,7 +8,6 @@ use crate::{Decode, DecodeError, DecodeErrorKind, Encode, Reader};
 /// Identifies a delivery among the unsettled ones of a link: up to 32 octets, held inline. §2.8.7
 // In words, so that a tag is made, moved and compared without a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(align(8))]
 pub struct DeliveryTag {
     /// Zeros behind `len`.
     words: [[u8; 8]; Self::MAX / 8],

@@ -176,8 +176,16 @@ pub(crate) struct Incoming {
 pub(crate) struct Entry {
     pub(crate) id: DeliveryNumber,
     pub(crate) link: Key,
+    /// Of no delivery, if it is settled.
     pub(crate) delivery: Key,
-    live: bool,
+}
+
+impl Entry {
+    const SETTLED: Key = Key { slot: u32::MAX, generation: 0 };
+
+    fn is_live(&self) -> bool {
+        self.delivery != Self::SETTLED
+    }
 }
 
 /// The unsettled deliveries of one direction of a session, by delivery-id, in the order in which the ids were given.
@@ -196,7 +204,7 @@ impl Ledger {
 
     #[inline(always)]
     pub(crate) fn push(&mut self, id: DeliveryNumber, link: Key, delivery: Key) {
-        self.entries.push(Entry { id, link, delivery, live: true });
+        self.entries.push(Entry { id, link, delivery });
     }
 
     /// Whether `id` comes behind all that is here, the oldest included; a peer that leaps could break the order.
@@ -225,20 +233,20 @@ impl Ledger {
         let at = self.position(id);
         if let Some(entry) = self.entries.as_mut_slice().get_mut(at)
             && entry.id == id
-            && entry.live
+            && entry.is_live()
         {
-            entry.live = false;
+            entry.delivery = Entry::SETTLED;
             self.dead = self.dead.saturating_add(1);
             self.tidy();
         }
     }
 
     fn tidy(&mut self) {
-        let settled = self.entries.as_slice().iter().take_while(|entry| !entry.live).count();
+        let settled = self.entries.as_slice().iter().take_while(|entry| !entry.is_live()).count();
         self.entries.advance(settled);
         self.dead = self.dead.saturating_sub(settled);
         if self.dead > 64 && self.dead > self.entries.as_slice().len() / 2 {
-            self.entries.retain(|entry| entry.live);
+            self.entries.retain(|entry| entry.is_live());
             self.dead = 0;
         }
     }
@@ -249,7 +257,7 @@ impl Ledger {
         let entries =
             self.entries.as_slice().get(from..).unwrap_or(&[]).iter().take_while(|entry| !last.precedes(entry.id));
         let mut live = Vec::with_capacity(entries.clone().count());
-        live.extend(entries.filter(|entry| entry.live));
+        live.extend(entries.filter(|entry| entry.is_live()));
         live
     }
 
@@ -276,7 +284,7 @@ impl Ledger {
 
     /// Forgets the deliveries of a link that is gone.
     pub(crate) fn remove_link(&mut self, link: Key) {
-        self.entries.retain(|entry| entry.live && entry.link != link);
+        self.entries.retain(|entry| entry.is_live() && entry.link != link);
         self.dead = 0;
     }
 }

@@ -115,6 +115,14 @@ impl<T> Slots<T> {
         self.slots.len()
     }
 
+    /// What a slot holds.
+    pub(crate) fn at(&self, slot: u32) -> Option<&T> {
+        match self.slots.get(slot as usize) {
+            Some(Slot::Full(_, value)) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The key of what a slot holds.
     pub(crate) fn key_at(&self, slot: u32) -> Option<Key> {
         match self.slots.get(slot as usize) {

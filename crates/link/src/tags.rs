@@ -1,27 +1,55 @@
 //! The deliveries of a link by their tags.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use amqp10_codec::DeliveryTag;
+use hashbrown::HashTable;
 
-use crate::slots::Key;
+/// Where the unsettled deliveries of a link stand, by their tags, which the sender chooses.
+///
+/// The tags themselves are not here: `tag_at` says which tag the delivery in a slot has.
+#[derive(Debug, Default)]
+pub(crate) struct Tags {
+    hashing: TagHashing,
+    slots: HashTable<u32>,
+}
 
-/// The unsettled deliveries of a link by their tags, which the sender chooses.
-pub(crate) type Tags = HashMap<DeliveryTag, Key, TagHashing>;
+impl Tags {
+    /// The slot of the delivery of this tag.
+    pub(crate) fn find(&self, tag: &DeliveryTag, tag_at: impl Fn(u32) -> Option<DeliveryTag>) -> Option<u32> {
+        self.slots.find(self.hashing.hash_one(tag), |slot| tag_at(*slot) == Some(*tag)).copied()
+    }
+
+    /// Adds a slot whose delivery has a tag that no other has.
+    pub(crate) fn insert(&mut self, tag: &DeliveryTag, slot: u32, tag_at: impl Fn(u32) -> Option<DeliveryTag>) {
+        let hash_at = |slot: &u32| tag_at(*slot).map_or(0, |tag| self.hashing.hash_one(tag));
+        self.slots.insert_unique(self.hashing.hash_one(tag), slot, hash_at);
+    }
+
+    /// Forgets a slot whose delivery has, or had, this tag.
+    pub(crate) fn remove(&mut self, tag: &DeliveryTag, slot: u32) {
+        if let Ok(found) = self.slots.find_entry(self.hashing.hash_one(tag), |other| *other == slot) {
+            found.remove();
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
 
 /// Hashes tags by folded multiplication: a fraction of the work of the standard library's hash.
 ///
 /// The seeds are random, so that a peer cannot choose tags that fall together; and it can have no more tags than credit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TagHashing {
+struct TagHashing {
     start: u64,
     factor: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TagHasher {
+struct TagHasher {
     state: u64,
     factor: u64,
 }

@@ -50,7 +50,8 @@ impl<T: Tagged> Unsettled<T> {
     #[cold]
     fn index(&mut self) {
         let tags = self.tags.get_or_insert_default();
-        tags.extend(self.deliveries.iter().map(|(key, delivery)| (*delivery.tag(), key)));
+        let tag_at = tag_at(&self.deliveries);
+        self.deliveries.iter().for_each(|(key, delivery)| tags.insert(delivery.tag(), key.slot, &tag_at));
         self.indexed = true;
     }
 
@@ -61,11 +62,11 @@ impl<T: Tagged> Unsettled<T> {
         }
         let tag = *delivery.tag();
         let tags = self.tags.get_or_insert_default();
-        if tags.contains_key(&tag) {
+        if tags.find(&tag, tag_at(&self.deliveries)).is_some() {
             return None;
         }
         let key = self.deliveries.insert(delivery);
-        tags.insert(tag, key);
+        tags.insert(&tag, key.slot, tag_at(&self.deliveries));
         self.last = self.last.max(tag);
         Some(key)
     }
@@ -75,7 +76,7 @@ impl<T: Tagged> Unsettled<T> {
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let delivery = self.deliveries.remove(key)?;
         if self.indexed {
-            self.unindex(delivery.tag());
+            self.unindex(delivery.tag(), key.slot);
         }
         Some(delivery)
     }
@@ -90,9 +91,9 @@ impl<T: Tagged> Unsettled<T> {
         }
     }
 
-    fn unindex(&mut self, tag: &DeliveryTag) {
+    fn unindex(&mut self, tag: &DeliveryTag, slot: u32) {
         if let Some(tags) = &mut self.tags {
-            tags.remove(tag);
+            tags.remove(tag, slot);
             self.indexed = !tags.is_empty();
         }
     }
@@ -105,7 +106,8 @@ impl<T: Tagged> Unsettled<T> {
         if !self.indexed {
             self.index();
         }
-        self.tags.as_ref()?.get(tag).copied()
+        let slot = self.tags.as_ref()?.find(tag, tag_at(&self.deliveries))?;
+        self.deliveries.key_at(slot)
     }
 
     #[inline]
@@ -126,6 +128,11 @@ impl<T: Tagged> Unsettled<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.deliveries.iter()
     }
+}
+
+/// Which tag the delivery in a slot has.
+fn tag_at<T: Tagged>(deliveries: &Slots<T>) -> impl Fn(u32) -> Option<DeliveryTag> {
+    |slot| deliveries.at(slot).map(|delivery| *delivery.tag())
 }
 
 #[cfg(test)]
