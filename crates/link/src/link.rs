@@ -186,34 +186,38 @@ pub(crate) struct Outgoing {
     /// Its id, once the first transfer has left.
     pub(crate) id: Option<DeliveryNumber>,
     pub(crate) next: Bytes,
-    /// What comes behind `next`.
-    #[expect(clippy::box_collection, reason = "nearly every delivery is written at once, and is moved about")]
-    pub(crate) more: Option<Box<VecDeque<Bytes>>>,
     /// All octets written so far, those that left included.
     pub(crate) octets: u64,
     pub(crate) finished: bool,
     pub(crate) aborted: bool,
+    /// Apart, because nearly no delivery has anything of it, and all are moved about.
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+/// What is out of the ordinary about a delivery that leaves.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// What comes behind `next`.
+    pub(crate) more: VecDeque<Bytes>,
     /// What its first transfer says besides, if it resumes a delivery of an earlier link.
-    pub(crate) resumes: Option<Box<Resumes>>,
+    pub(crate) resumes: Option<Resumes>,
     /// What every transfer says of its state: that it is within a transaction. §4.4.1
-    pub(crate) state: Option<Box<DeliveryState<'static>>>,
+    pub(crate) state: Option<DeliveryState<'static>>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(key: Key, tag: DeliveryTag, message_format: MessageFormat, settled: bool) -> Self {
+    pub(crate) fn new(key: Key, tag: DeliveryTag, message_format: MessageFormat, settled: bool, octets: Bytes) -> Self {
         Self {
             key,
             tag,
             message_format,
             settled,
             id: None,
-            next: Bytes::new(),
-            more: None,
-            octets: 0,
+            octets: octets.len() as u64,
+            next: octets,
             finished: false,
             aborted: false,
-            state: None,
-            resumes: None,
+            rare: None,
         }
     }
 
@@ -225,15 +229,31 @@ impl Outgoing {
     /// Whether all of it waits, in one piece, and nothing of it is out of the ordinary.
     #[inline]
     pub(crate) fn is_ordinary(&self) -> bool {
-        let rare = self.aborted || self.more.is_some() || self.resumes.is_some() || self.state.is_some();
-        self.finished && !rare && self.id.is_none()
+        self.finished && !self.aborted && self.rare.is_none() && self.id.is_none()
+    }
+
+    /// What its first transfer says besides, if it resumes a delivery of an earlier link.
+    pub(crate) fn resumes(&self) -> Option<&Resumes> {
+        self.rare.as_ref()?.resumes.as_ref()
+    }
+
+    /// What every transfer says of its state.
+    pub(crate) fn state(&self) -> Option<&DeliveryState<'static>> {
+        self.rare.as_ref()?.state.as_ref()
+    }
+
+    /// It is not within a transaction any more.
+    pub(crate) fn clear_state(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.state = None;
+        }
     }
 
     /// How many octets wait, counted up to `limit`.
     #[inline]
     pub(crate) fn waiting(&self, limit: usize) -> usize {
         let mut octets = self.next.len();
-        for part in self.more.iter().flat_map(|more| more.iter()) {
+        for part in self.rare.iter().flat_map(|rare| &rare.more) {
             if octets >= limit {
                 break;
             }
@@ -248,7 +268,7 @@ impl Outgoing {
         if self.next.len() > room {
             return self.next.split_to(room);
         }
-        let next = self.more.as_mut().and_then(|more| more.pop_front()).unwrap_or_default();
+        let next = self.rare.as_mut().and_then(|rare| rare.more.pop_front()).unwrap_or_default();
         std::mem::replace(&mut self.next, next)
     }
 
@@ -257,7 +277,7 @@ impl Outgoing {
         if self.next.is_empty() {
             self.next = octets;
         } else if !octets.is_empty() {
-            self.more.get_or_insert_default().push_back(octets);
+            self.rare.get_or_insert_default().more.push_back(octets);
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use crate::connection::Connection;
 use crate::deliveries::{Head, Incoming, Payload};
 use crate::event::{Event, LinkEvent};
-use crate::link::{End, Outgoing, ReceiverEnd, SenderEnd};
+use crate::link::{End, Outgoing, Rare, ReceiverEnd, SenderEnd};
 use crate::sections::Progress;
 use crate::send::Sent;
 use crate::session::Session;
@@ -323,8 +323,9 @@ impl SenderEnd {
             return None;
         }
         self.waiting = self.waiting.saturating_add(1);
-        let outgoing = Outgoing::new(delivery, unsettled.tag, unsettled.message_format, false);
-        self.queue.push_back(Outgoing { finished, aborted, resumes: Some(Box::new(resumes)), ..outgoing });
+        let outgoing = Outgoing::new(delivery, unsettled.tag, unsettled.message_format, false, Bytes::new());
+        let rare = Some(Box::new(Rare { resumes: Some(resumes), ..Rare::default() }));
+        self.queue.push_back(Outgoing { finished, aborted, rare, ..outgoing });
         Some(())
     }
 
@@ -359,7 +360,8 @@ impl SenderEnd {
             return None;
         }
         self.waiting = self.waiting.saturating_add(1);
-        self.queue.push_back(Outgoing::new(delivery, unsettled.tag, unsettled.message_format, false));
+        let outgoing = Outgoing::new(delivery, unsettled.tag, unsettled.message_format, false, Bytes::new());
+        self.queue.push_back(outgoing);
         Some(())
     }
 }

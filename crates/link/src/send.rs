@@ -326,7 +326,7 @@ fn send_transfer(
             let id = session.next_delivery_id;
             session.next_delivery_id = id.next();
             delivery.id = Some(id);
-            if let Some(resumes) = &delivery.resumes {
+            if let Some(resumes) = delivery.resumes() {
                 delivery.settled = resumes.settles && !never_settled;
             }
             if !delivery.settled {
@@ -339,7 +339,7 @@ fn send_transfer(
         }
     };
     let mut room = limit.saturating_sub(TRANSFER_OVERHEAD);
-    if delivery.state.is_some() {
+    if delivery.state().is_some() {
         room = room.saturating_sub(STATE_OVERHEAD);
     }
     let waiting = if delivery.aborted { 0 } else { delivery.waiting(room.saturating_add(1)) };
@@ -351,14 +351,14 @@ fn send_transfer(
         settled: delivery.settled,
         more: !last,
         aborted: delivery.aborted,
-        resumes: delivery.resumes.as_deref().filter(|_| first),
+        resumes: delivery.resumes().filter(|_| first),
     };
     out.small(|small| {
         let start = begin_frame(FrameType::Amqp, channel, small);
         let mut transfer = head.transfer();
         fit(&mut transfer.state, room);
-        if let Some(state) = &delivery.state {
-            transfer.state = Some(DeliveryState::clone(state));
+        if let Some(state) = delivery.state() {
+            transfer.state = Some(state.clone());
         }
         transfer.encode(small);
         finish_frame(start, octets, small);
@@ -375,15 +375,15 @@ fn send_transfer(
     }
     let (aborted, settled) = (delivery.aborted, delivery.settled);
     if let Some(transactions) = transactions
-        && (aborted || delivery.state.is_some())
+        && (aborted || delivery.state().is_some())
     {
         transactions.left(DeliveryKey { link: key, delivery: delivery.key }, aborted);
     }
     let key = delivery.key;
-    let resumes = delivery.resumes.take();
+    let resumes = delivery.rare.take().and_then(|rare| rare.resumes);
     end.queue.pop_front();
     if let Some(resumes) = resumes {
-        return end.resumed(session, key, id, *resumes, aborted, settled);
+        return end.resumed(session, key, id, resumes, aborted, settled);
     }
     if aborted {
         // An aborted delivery is settled on both sides, without a disposition. §2.7.5

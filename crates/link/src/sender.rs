@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::DeliveryKey;
 use crate::coordinator::Parted;
-use crate::link::{Link, Outgoing, SenderEnd};
+use crate::link::{Link, Outgoing, Rare, SenderEnd};
 use crate::resume::{Resumes, octets_from};
 use crate::session::Session;
 use crate::slots::Key;
@@ -158,7 +158,8 @@ impl Sender<'_> {
         let transactions = self.transactions.as_deref();
         let (state, number, kind) =
             transaction::of_start(transactions, self.link.session, self.link, start.transaction)?;
-        let key = self.begin(&start, payload, finished, Some(Box::new(state)))?;
+        let rare = Rare { state: Some(state), ..Rare::default() };
+        let key = self.begin(&start, payload, finished, Some(Box::new(rare)))?;
         let member = self.transactions.as_deref_mut().and_then(|transactions| transactions.join(number, key, kind));
         if let Some(member) = member {
             let delivery = self.link.sender().and_then(|end| end.unsettled.get(key.delivery));
@@ -174,7 +175,7 @@ impl Sender<'_> {
         start: &DeliveryStart,
         payload: Bytes,
         finished: bool,
-        state: Option<Box<DeliveryState<'static>>>,
+        rare: Option<Box<Rare>>,
     ) -> Result<DeliveryKey, SendError> {
         if !self.link.state.is_attached() || self.session.is_none() {
             return Err(SendError::Detached);
@@ -197,9 +198,9 @@ impl Sender<'_> {
         let placed = end.place(start.tag, start.message_format, settled);
         let (key, tag) = placed.ok_or(SendError::DuplicateTag)?;
         end.waiting = end.waiting.saturating_add(1);
-        let octets = payload.len() as u64;
-        let outgoing = Outgoing::new(key, tag, start.message_format, settled);
-        end.queue.push_back(Outgoing { next: payload, octets, finished, state, ..outgoing });
+        let mut outgoing = Outgoing::new(key, tag, start.message_format, settled, payload);
+        (outgoing.finished, outgoing.rare) = (finished, rare);
+        end.queue.push_back(outgoing);
         Ok(DeliveryKey { link: self.key, delivery: key })
     }
 
@@ -245,7 +246,7 @@ impl Sender<'_> {
         let this = self.key;
         let end = self.link.sender().filter(|_| key.link == this).ok_or(SendError::Unknown)?;
         let outgoing = Self::outgoing(end, key).ok_or(SendError::Unknown)?;
-        if outgoing.id.is_some() || outgoing.resumes.is_some() {
+        if outgoing.id.is_some() || outgoing.resumes().is_some() {
             (outgoing.aborted, outgoing.finished) = (true, true);
             self.queue();
         } else {
@@ -286,7 +287,7 @@ impl Sender<'_> {
         let Some(outgoing) = end.queue.iter_mut().find(|outgoing| outgoing.key == key.delivery) else {
             return false;
         };
-        outgoing.state = None;
+        outgoing.clear_state();
         outgoing.finished = false;
         self.abort(key).is_ok()
     }
@@ -299,7 +300,7 @@ impl Sender<'_> {
         else {
             return Parted::GoesOn;
         };
-        outgoing.state = None;
+        outgoing.clear_state();
         if outgoing.id.is_none() {
             return Parted::Outside;
         }
