@@ -2,12 +2,14 @@
 
 mod support;
 
-use amqp10_codec::{DeliveryState, Source, Target};
+use amqp10_codec::{DeliveryState, Flow, Source, Target, TransferNumber};
 use amqp10_link::{
-    Config, CreditMode, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, Output, Replenish, SessionConfig,
+    Config, CreditMode, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, Output, Replenish, SessionConfig,
     SessionEvent,
 };
 use bytes::Bytes;
+use support::scene::{Scene, sending};
+use support::script;
 use support::{Pair, Wire, events};
 
 fn receiving(window: u32) -> (LinkConfig, LinkConfig) {
@@ -85,4 +87,58 @@ fn a_large_message_goes_in_many_frames_even_to_a_peer_without_a_limit() {
         frames += 1;
     }
     assert!(frames >= 8 && before > 1 << 20, "{frames} frames, {before} octets");
+}
+
+/// Gives so many small deliveries to a link whose peer has granted credit for more.
+fn deliver(scene: &mut Scene, link: LinkId, count: usize) {
+    let mut sender = scene.peer.engine.sender(link).unwrap();
+    for _ in 0..count {
+        sender.deliver(DeliveryStart::default(), Bytes::from_static(b"x")).unwrap();
+    }
+}
+
+/// The channels and handles of the transfers that are sent next.
+fn turns(scene: &mut Scene) -> Vec<String> {
+    let told = scene.peer.told();
+    told.iter().map(|frame| frame.replace("transfer handle ", "").split(" id").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn links_and_sessions_take_turns_frame_by_frame() {
+    let mut scene = Scene::new(Wire::Whole);
+    let (one, two, c) = (scene.one, scene.two, scene.c);
+    let e = scene.peer.engine.attach(one, sending("e")).unwrap();
+    let f = scene.peer.engine.attach(two, sending("f")).unwrap();
+    scene.peer.send(10, &script::receiver("e", 8));
+    scene.peer.send(11, &script::receiver("f", 6));
+    for (channel, handle) in [(10, 7), (10, 8), (11, 6)] {
+        scene.peer.send(channel, &script::credit(handle, 0, 100));
+    }
+    scene.peer.quiet();
+    for (link, count) in [(c, 5), (e, 3), (f, 4)] {
+        deliver(&mut scene, link, count);
+    }
+    // Two links of a session share its turns; who is left alone goes on alone.
+    let expected = ["0 2", "1 1", "0 3", "1 1", "0 2", "1 1", "0 3", "1 1", "0 2", "0 3", "0 2", "0 2"];
+    assert_eq!(turns(&mut scene), expected);
+}
+
+#[test]
+fn deliveries_in_a_row_stop_where_there_is_enough_and_where_the_window_and_the_credit_end() {
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    scene.peer.send(10, &Flow { incoming_window: 5, ..script::credit(7, 0, 8) });
+    scene.peer.quiet();
+    deliver(&mut scene, c, 8);
+    let mut output = Output::new();
+    for frames in 1..=3 {
+        let before = output.len();
+        assert!(scene.peer.engine.poll_output(&mut output, before + 1, scene.peer.now));
+        assert!(output.len() > before && output.len() < 40 * frames, "{} octets in {frames} frames", output.len());
+    }
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 3 of 1", "0 transfer handle 2 id 4 of 1"]);
+    scene.peer.send(10, &Flow { next_incoming_id: Some(TransferNumber(5)), ..script::credit(7, 5, 2) });
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 5 of 1", "0 transfer handle 2 id 6 of 1"]);
+    scene.peer.send(10, &Flow { next_incoming_id: Some(TransferNumber(7)), ..script::credit(7, 7, 1) });
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 7 of 1"]);
 }
