@@ -313,7 +313,8 @@ impl Connection {
     pub fn receiver(&mut self, id: LinkId) -> Option<Receiver<'_>> {
         let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Receiver && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
-        Some(Receiver { key: id.0, link, session, transactions: self.transactions.as_deref_mut() })
+        let (max_frame, transactions) = (self.peer_max_frame, self.transactions.as_deref_mut());
+        Some(Receiver { key: id.0, link, session, transactions, max_frame })
     }
 
     /// A view of a link that sends.
@@ -321,7 +322,8 @@ impl Connection {
     pub fn sender(&mut self, id: LinkId) -> Option<Sender<'_>> {
         let link = self.links.get_mut(id.0).filter(|link| link.role() == Role::Sender && !link.abandoned)?;
         let session = self.sessions.get_mut(link.session);
-        Some(Sender { key: id.0, link, session, transactions: self.transactions.as_deref_mut() })
+        let (max_frame, transactions) = (self.peer_max_frame, self.transactions.as_deref_mut());
+        Some(Sender { key: id.0, link, session, transactions, max_frame })
     }
 
     /// Asks the peer for a flow on a session; a sign of life in both directions. §2.7.4

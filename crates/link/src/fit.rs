@@ -1,6 +1,19 @@
-//! States that are larger than a frame of the peer.
+//! What is larger than a frame of the peer.
 
-use amqp10_codec::{DeliveryState, Modified, Outcome, Rejected, encode_to_vec};
+use amqp10_codec::{DeliveryState, FRAME_HEADER_SIZE, Fields, Modified, Outcome, Rejected, encode_to_vec};
+
+use crate::CommandError;
+
+/// The most octets that a flow takes besides its properties: header, every other field at its widest, and the transaction in which a
+/// sender acquires, which it tells among them by itself.
+const FLOW_OVERHEAD: usize = FRAME_HEADER_SIZE + 120;
+
+/// Whether a flow with these properties fits into a frame of so many octets.
+pub(crate) fn flow_fits(properties: &Fields<'_>, max_frame: u32) -> Result<(), CommandError> {
+    let size = encode_to_vec(properties).len().saturating_add(FLOW_OVERHEAD);
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    if size > max_frame { Err(CommandError::FrameTooLarge(size)) } else { Ok(()) }
+}
 
 /// Leaves out of a state what makes it larger than `room`: first what explains an error, then all that is not the bare outcome. A peer
 /// that takes small frames hears at least that.

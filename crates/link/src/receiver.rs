@@ -4,11 +4,12 @@ use amqp10_codec::{Attach, DeliveryState, DeliveryTag, Fields, ReceiverSettleMod
 
 use crate::coordinator::{PROPERTY, transaction_property};
 use crate::deliveries::Partial;
+use crate::fit::flow_fits;
 use crate::link::{Link, ReceiverEnd};
 use crate::session::Session;
 use crate::slots::Key;
 use crate::transaction::{Side, Transactions};
-use crate::{CreditMode, Delivery, DeliveryKey, Replenish, TransactError, UnsettledDelivery};
+use crate::{CommandError, CreditMode, Delivery, DeliveryKey, Replenish, TransactError, UnsettledDelivery};
 
 /// A short-lived view of the receiving end of a link.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Receiver<'c> {
     /// None once the session is gone.
     pub(crate) session: Option<&'c mut Session>,
     pub(crate) transactions: Option<&'c mut Transactions>,
+    /// The largest frame that the peer takes.
+    pub(crate) max_frame: u32,
 }
 
 /// Why a delivery was not settled.
@@ -190,7 +193,16 @@ impl Receiver<'_> {
     }
 
     /// Sends properties of the link's state with the next flow. §2.7.4
-    pub fn set_properties(&mut self, properties: Fields<'static>) {
+    ///
+    /// # Errors
+    /// When a flow with them would be larger than a frame that the peer takes; then nothing is sent.
+    pub fn set_properties(&mut self, properties: Fields<'static>) -> Result<(), CommandError> {
+        flow_fits(&properties, self.max_frame)?;
+        self.tell_properties(properties);
+        Ok(())
+    }
+
+    fn tell_properties(&mut self, properties: Fields<'static>) {
         let asks = transaction_property(&properties).is_some();
         if let Some(end) = self.end() {
             end.asked |= asks;
@@ -216,7 +228,8 @@ impl Receiver<'_> {
             found.acquirers.push(key);
         }
         self.link.acquisition = Some(Box::new(transaction));
-        self.set_properties(Fields::new().with(Symbol::from_static(PROPERTY), transaction));
+        // That fits into any frame.
+        self.tell_properties(Fields::new().with(Symbol::from_static(PROPERTY), transaction));
         Ok(())
     }
 

@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use crate::DeliveryKey;
 use crate::coordinator::Parted;
+use crate::fit::flow_fits;
 use crate::link::{Link, Outgoing, Rare, SenderEnd};
 use crate::resume::{Resumes, octets_from};
 use crate::session::Session;
 use crate::slots::Key;
 use crate::terminus::Remote;
 use crate::transaction::{self, Transactions};
-use crate::{Payload, Resumption, SettleError, UnsettledDelivery};
+use crate::{CommandError, Payload, Resumption, SettleError, UnsettledDelivery};
 
 /// A short-lived view of the sending end of a link.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Sender<'c> {
     /// None once the session is gone.
     pub(crate) session: Option<&'c mut Session>,
     pub(crate) transactions: Option<&'c mut Transactions>,
+    /// The largest frame that the peer takes.
+    pub(crate) max_frame: u32,
 }
 
 /// How a delivery is begun.
@@ -375,9 +378,14 @@ impl Sender<'_> {
     }
 
     /// Sends properties of the link's state with the next flow. §2.7.4
-    pub fn set_properties(&mut self, properties: Fields<'static>) {
+    ///
+    /// # Errors
+    /// When a flow with them would be larger than a frame that the peer takes; then nothing is sent.
+    pub fn set_properties(&mut self, properties: Fields<'static>) -> Result<(), CommandError> {
+        flow_fits(&properties, self.max_frame)?;
         self.link.properties = Some(properties);
         self.send_flow();
+        Ok(())
     }
 
     /// Settles a delivery of an earlier link: by a transfer that resumes it, or by forgetting it if the receiver has.

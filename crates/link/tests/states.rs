@@ -625,7 +625,7 @@ const RECEIVER_COMMANDS: &[(&str, Happens)] = &[
         None
     }),
     ("set_properties", |stage| {
-        stage.peer.engine.receiver(stage.link.unwrap())?.set_properties(Fields::new());
+        stage.peer.engine.receiver(stage.link.unwrap())?.set_properties(Fields::new()).unwrap();
         None
     }),
     ("drain", |stage| {
@@ -677,7 +677,7 @@ const SENDER_COMMANDS: &[(&str, Happens)] = &[
         None
     }),
     ("set_properties", |stage| {
-        stage.peer.engine.sender(stage.link.unwrap())?.set_properties(Fields::new());
+        stage.peer.engine.sender(stage.link.unwrap())?.set_properties(Fields::new()).unwrap();
         None
     }),
     ("drained", |stage| {

@@ -7,7 +7,7 @@ use amqp10_codec::{
     Performative, Reader, Rejected, Symbol, Target, TransactionId, TransferNumber, next_frame,
 };
 use amqp10_link::{
-    CreditMode, DeliveryStart, LinkConfig, LinkId, Replenish, SessionConfig, Terminus, TransactionEvent,
+    CommandError, CreditMode, DeliveryStart, LinkConfig, LinkId, Replenish, SessionConfig, Terminus, TransactionEvent,
     UnsettledDelivery,
 };
 use bytes::BytesMut;
@@ -247,4 +247,30 @@ fn an_outcome_that_is_too_large_for_a_frame_is_told_shorter_when_it_is_resumed()
     let bare = DeliveryState::Rejected(Box::new(Rejected { error: Some(error) }));
     assert!(transfer.resume);
     assert_eq!(transfer.state, Some(bare));
+}
+
+#[test]
+fn properties_of_a_link_that_are_too_large_for_a_frame_are_refused() {
+    let mut wide = Wide::new(256);
+    // The sender tells the transaction in which it acquires as well.
+    let mut receiver = wide.pair.client.receiver(wide.get[0]).unwrap();
+    receiver.acquire(id(&WIDEST)).unwrap();
+    receiver.set_credit(u32::MAX);
+    wide.run();
+    let told = |octets: usize| Fields::new().with(Symbol::from_static("x"), "x".repeat(octets));
+    let mut fits = [0; 2];
+    for octets in 0..600 {
+        let receiver = wide.pair.client.receiver(wide.get[0]).unwrap().set_properties(told(octets));
+        let sender = wide.pair.server.sender(wide.get[1]).unwrap().set_properties(told(octets));
+        let flows = sizes(&wide.run(), "flow", false);
+        assert!(flows.iter().all(|size| *size <= SMALLEST as usize), "{flows:?}");
+        assert_eq!(flows.len(), usize::from(receiver.is_ok()) + usize::from(sender.is_ok()), "{octets}: {flows:?}");
+        for (most, told) in fits.iter_mut().zip([receiver, sender]) {
+            match told {
+                Ok(()) => *most = octets,
+                Err(error) => assert!(matches!(error, CommandError::FrameTooLarge(size) if size > SMALLEST)),
+            }
+        }
+    }
+    assert!(fits.iter().all(|most| (350..450).contains(most)), "{fits:?} octets is the most that was taken");
 }

@@ -573,9 +573,9 @@ impl App {
             }
             Action::Properties => {
                 if let Some(mut sender) = as_sender.and_then(|id| engine.sender(id)) {
-                    sender.set_properties(Fields::new());
+                    sender.set_properties(Fields::new()).unwrap();
                 } else if let Some(mut receiver) = as_receiver.and_then(|id| engine.receiver(id)) {
-                    receiver.set_properties(Fields::new());
+                    receiver.set_properties(Fields::new()).unwrap();
                 }
             }
             Action::Available(available) => {
