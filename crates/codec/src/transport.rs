@@ -371,7 +371,7 @@ impl Short {
     fn put<const N: usize>(&mut self, octets: [u8; N], len: usize) {
         if let Some(place) = self.octets.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
             *place = octets;
-            self.len = self.len.saturating_add(len);
+            self.len = self.len.wrapping_add(len);
         }
     }
 
@@ -410,11 +410,11 @@ impl Transfer<'_> {
         short.put([code::VBIN8, tag.len()], 2);
         short.put(tag.padded(), usize::from(tag.len()));
         short.uint(format.0);
-        short.put([settled, code::TRUE], usize::from(count.saturating_sub(4)));
+        short.put([settled, code::TRUE], usize::from(count.wrapping_sub(4)));
         // The size counts what stands behind it.
         let [_, _, _, _, size, ..] = &mut short.octets;
-        *size = short.len.saturating_sub(5) as u8;
-        let end = out.len().saturating_add(short.len);
+        *size = short.len.wrapping_sub(5) as u8;
+        let end = out.len().wrapping_add(short.len);
         out.extend_from_slice(&short.octets);
         out.truncate(end);
         true

@@ -560,11 +560,11 @@ impl SenderEnd {
 
     /// Forgets a delivery that is settled, or has left settled.
     #[inline(always)]
-    pub(crate) fn forget(&mut self, key: Key) -> Option<UnsettledOut> {
+    pub(crate) fn forget(&mut self, key: Key) {
         if !self.doubts.is_empty() {
             self.doubts.remove(&key);
         }
-        self.unsettled.remove(key)
+        self.unsettled.forget(key);
     }
 
     /// Tells an outcome; one of the same delivery that was not taken yet is replaced. Returns whether there is an event to tell.
@@ -587,7 +587,8 @@ impl SenderEnd {
     /// Tells the outcome of a delivery, as [`tell`](Self::tell), and forgets that: it is settled.
     #[inline(always)]
     pub(crate) fn tell_settled(&mut self, outcome: Outcome) -> bool {
-        let before = self.forget(outcome.key.delivery).and_then(|delivery| delivery.told);
+        let before = self.unsettled.get(outcome.key.delivery).and_then(|delivery| delivery.told);
+        self.forget(outcome.key.delivery);
         match told_before(&mut self.outcomes, self.outcomes_taken, before) {
             Some(place) => replace(place, outcome),
             None => self.outcomes.push_back(outcome),
@@ -613,7 +614,7 @@ impl SenderEnd {
     ) -> Option<(Key, DeliveryTag)> {
         loop {
             let tag = own.unwrap_or_else(|| self.next_tag());
-            let key = self.unsettled.insert(UnsettledOut::new(tag, message_format, settled));
+            let key = self.unsettled.insert_with(&tag, || UnsettledOut::new(tag, message_format, settled));
             if key.is_some() || own.is_some() {
                 return key.map(|key| (key, tag));
             }
