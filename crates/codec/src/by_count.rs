@@ -18,9 +18,10 @@ impl<'a> Reader<'a> {
     /// or would read. It is not for what a peer sends, since whoever skips a value goes by its size: two who read the same octets,
     /// or one who reads them twice, may then see different values.
     ///
-    /// Only a size that is too small is forgiven, on every level. It still has to cover the count and, in an array, the constructor of
-    /// the elements, and elements of an array that are compounds themselves are taken by their sizes. A value that needs none of this is the one that [`read`](Self::read) returns; another is put together anew, with
-    /// sizes that are right. The work is in proportion to the octets that are left, whatever a count claims.
+    /// Only a size that is too small is forgiven, on every level. It still has to cover the count and, in an array, the constructor of the
+    /// elements, and elements of an array that are compounds themselves are taken by their sizes. A value that needs none of this is
+    /// the one that [`read`](Self::read) returns; another is put together anew, with sizes that are right. The work is in proportion to
+    /// the octets that are left, whatever a count claims.
     ///
     /// ```
     /// use amqp10_codec::{Limits, Reader, Value};
