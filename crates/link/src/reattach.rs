@@ -114,6 +114,10 @@ impl Connection {
             Role::Sender => LinkConfig::receiver(attach.name.clone(), attach.source.clone().unwrap_or_default()),
             Role::Receiver => LinkConfig::sender(attach.name.clone(), attach.target.clone().unwrap_or_default()),
         };
+        if self.find_link(&config.name, config.role, |_| true).is_some() {
+            // The peer had attached it anew before it closed the older one: there is no endpoint left to close. §2.6.1
+            return;
+        }
         let link = Link::new(session, &mut config, LinkState::AttachSent);
         let key = self.links.insert(Link { abandoned: true, ..link });
         if self.send_attach(key, config).is_err() {

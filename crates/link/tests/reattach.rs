@@ -329,6 +329,34 @@ fn a_close_that_crosses_a_detach_of_two_engines() {
 }
 
 #[test]
+fn a_close_that_crosses_a_detach_of_what_is_attached_anew_already() {
+    // 2.6.1-01, 2.6.6-04
+    for accepted in [true, false] {
+        let mut scene = Scene::new(Wire::Whole);
+        let b = scene.b;
+        scene.peer.engine.detach(b, false, None);
+        assert_eq!(scene.peer.told(), ["0 detach handle 1"]);
+        // The peer has not seen it yet when it takes the name, and when it gives the older link up.
+        scene.peer.send(10, &sender("b", 9));
+        let told = scene.peer.events();
+        let [Event::Link(new, LinkEvent::Incoming)] = told[..] else { panic!("{told:?}") };
+        if accepted {
+            scene.peer.engine.accept_attach(new, receiving("b")).unwrap();
+            scene.peer.quiet();
+        }
+        scene.peer.send(10, &detach(6, true));
+        assert_eq!(scene.peer.events(), [Event::Link(b, LinkEvent::Detached { closed: true, end: Ended::Local })]);
+        assert_eq!(scene.peer.told(), NOTHING, "the name is that of the new link");
+        if !accepted {
+            scene.peer.engine.accept_attach(new, receiving("b")).unwrap();
+            scene.peer.quiet();
+        }
+        scene.peer.deliver(10, 9, 0, b"x");
+        assert_eq!(scene.peer.events(), [Event::Link(new, LinkEvent::DeliveryComplete)]);
+    }
+}
+
+#[test]
 fn a_session_that_ends_takes_its_suspended_links_along() {
     let mut scene = Scene::new(Wire::Octets);
     let a = scene.a;
