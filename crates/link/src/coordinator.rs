@@ -365,6 +365,8 @@ impl Connection {
                     }
                     retired.push((key, None));
                 }
+                // It may have crossed our detach, and the transaction have ended since.
+                (_, Some(_), None) if !link.state.is_attached() => {}
                 (_, Some(_), None) => {
                     broken = Some((Violation::UnknownTransaction, link.session, key.link));
                     break;

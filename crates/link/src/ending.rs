@@ -32,6 +32,9 @@ impl Connection {
     pub(crate) fn violation(&mut self, violation: Violation, session: Option<Key>, link: Option<Key>) {
         tracing::debug!(%violation, "the peer broke a rule");
         match (violation.scope(), session, link) {
+            // Our detach is out already, and says all that there is to say of the link.
+            (Scope::Link, Some(_), Some(link))
+                if self.links.get(link).is_some_and(|link| link.state == LinkState::DetachSent) => {}
             (Scope::Link, Some(session), Some(link)) => {
                 let unanswered = self.links.get(link).is_some_and(|link| link.handle.is_none());
                 if unanswered && self.refuse_attach(LinkId(link), violation.to_error()).is_err() {

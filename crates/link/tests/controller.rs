@@ -142,6 +142,26 @@ fn rejected() -> DeliveryState<'static> {
 }
 
 #[test]
+fn an_outcome_that_crosses_our_detach_is_within_a_transaction_that_is_over() {
+    let mut scene = Scene::all();
+    let transaction = scene.transaction(b"one");
+    let (_, number) = scene.post(transaction, false);
+    scene.peer.engine.detach(scene.post, false, None);
+    scene.peer.engine.detach(scene.control, false, None);
+    assert_eq!(scene.peer.told(), ["0 detach handle 1", "0 detach handle 0"]);
+    scene.peer.quiet();
+    // The peer has seen neither.
+    let accepted = within(transaction, Some(Outcome::Accepted));
+    scene.peer.send(10, &state(Role::Receiver, number, true, Some(accepted)));
+    assert_eq!(scene.peer.told(), NOTHING, "our detach is out already");
+    scene.peer.send(10, &detach(6, false));
+    scene.peer.send(10, &detach(5, false));
+    assert_eq!(scene.peer.told(), NOTHING);
+    let ended = |event: &Event| matches!(event, Event::Link(_, LinkEvent::Detached { end: Ended::Local, .. }));
+    assert_eq!(scene.peer.events().iter().filter(|event| ended(event)).count(), 2);
+}
+
+#[test]
 fn a_control_link_is_attached() {
     // 4.1-01, 4.2-01, 4.2-10, 4.5.1-02
     let mut peer = Script::client(support::scene::config(), open());
