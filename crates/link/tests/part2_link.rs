@@ -229,6 +229,24 @@ fn how_many_wait_is_told_by_the_sender_alone() {
 }
 
 #[test]
+fn what_was_begun_and_has_not_left_waits_too() {
+    // 2.6.7-13
+    let mut scene = Scene::new(Wire::Whole);
+    let c = scene.c;
+    let closed = |credit| Flow { incoming_window: 0, ..credit };
+    scene.peer.send(10, &closed(credit(7, 0, 10)));
+    scene.peer.engine.sender(c).unwrap().set_available(5);
+    send(&mut scene.peer, c);
+    send(&mut scene.peer, c);
+    let flow = told_flow(&mut scene.peer, closed(credit(7, 0, 10)));
+    assert_eq!((flow.available, flow.delivery_count), (Some(7), Some(SequenceNo(0))));
+    scene.peer.send(10, &credit(7, 0, 10));
+    assert_eq!(scene.peer.told(), ["0 transfer handle 2 id 0 of 1", "0 transfer handle 2 id 1 of 1"]);
+    let flow = told_flow(&mut scene.peer, Flow { next_incoming_id: Some(TransferNumber(2)), ..credit(7, 2, 8) });
+    assert_eq!((flow.available, flow.delivery_count), (Some(5), Some(SequenceNo(2))));
+}
+
+#[test]
 fn what_waits_at_the_sender_is_counted_down_to_zero() {
     // 2.6.7-15
     let mut scene = Scene::new(Wire::Octets);
