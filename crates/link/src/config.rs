@@ -214,7 +214,8 @@ impl LinkConfig {
     }
 
     /// A link to the peer's coordinator, by which transactions are declared and discharged; these capabilities are asked of it.
-    /// Its source allows every outcome of §3.4, rejection among them. §4.2
+    /// Its source allows every outcome of §3.4, rejection among them. Requests are not sent settled: where `snd_settle_mode` is set to
+    /// settled, the link is attached as unsettled. §4.2
     pub fn controller(
         name: impl Into<Str<'static>>,
         capabilities: impl IntoIterator<Item = TxnCapability<'static>>,

@@ -291,6 +291,13 @@ impl Link {
         let terminus = config.terminus.take().filter(|_| coordinator.is_none());
         let resumes = terminus.is_some();
         let terminus = terminus.unwrap_or_default();
+        let snd_settle_mode = match config.snd_settle_mode {
+            // A request that is sent settled has no answer. §4.2
+            SenderSettleMode::Settled if config.role == Role::Sender && coordinator.is_some() => {
+                SenderSettleMode::Unsettled
+            }
+            mode => mode,
+        };
         let end = match config.role {
             Role::Receiver => End::Receiver(Box::new(ReceiverEnd::new(config, terminus, coordinator.is_some()))),
             Role::Sender => End::Sender(Box::new(SenderEnd::new(config, terminus))),
@@ -309,7 +316,7 @@ impl Link {
             handle: None,
             remote_handle: None,
             remote_attach: None,
-            snd_settle_mode: config.snd_settle_mode,
+            snd_settle_mode,
             rcv_settle_mode: config.rcv_settle_mode,
             flow_queued: false,
             flow_due: false,

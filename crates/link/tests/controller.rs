@@ -4,7 +4,7 @@ mod support;
 
 use amqp10_codec::{
     Attach, Coordinator, Declared, DeliveryState, Error, ErrorCondition, Outcome, Performative, Rejected, Role,
-    TransactionId, TxnCapability, Value,
+    SenderSettleMode, TransactionId, TxnCapability, Value,
 };
 use amqp10_link::{
     CreditMode, DeliveryKey, DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, SendError, SettleError,
@@ -214,6 +214,31 @@ fn requests_are_messages_of_one_value_and_unsettled() {
         if !fail {
             scene.transaction(b"1");
         }
+    }
+}
+
+#[test]
+fn requests_are_unsettled_whatever_the_link_is_configured_for() {
+    // 4.2-04, 4.3-02
+    for mode in [SenderSettleMode::Mixed, SenderSettleMode::Settled, SenderSettleMode::Unsettled] {
+        let mut scene = Scene::all();
+        let mut config = LinkConfig::controller("another", EVERYTHING);
+        config.snd_settle_mode = mode;
+        let session = scene.peer.engine.session_of(scene.get).unwrap();
+        scene.control = scene.peer.engine.attach(session, config).unwrap();
+        let frames = scene.peer.frames();
+        let [(0, Performative::Attach(attach), _)] = &frames[..] else { panic!("{frames:?}") };
+        assert_ne!(attach.snd_settle_mode, SenderSettleMode::Settled);
+        scene.peer.send(10, &Attach { name: "another".into(), ..coordinator(9, &EVERYTHING) });
+        scene.peer.send(10, &credit(9, 0, 100));
+        scene.peer.quiet();
+        let request = scene.peer.engine.declare(scene.control, None).unwrap();
+        assert_eq!(told(&mut scene.peer), ["0 transfer handle 3 id 0 of 7"], "{mode:?}");
+        scene.peer.send(10, &state(Role::Receiver, 0, true, Some(declared(b"1"))));
+        let transaction = id(b"1");
+        assert_eq!(transactions(scene.peer.events()), [TransactionEvent::Declared { request, transaction }]);
+        scene.peer.engine.discharge(transaction, false).unwrap();
+        assert_eq!(told(&mut scene.peer), ["0 transfer handle 3 id 1 of 13"], "{mode:?}");
     }
 }
 
