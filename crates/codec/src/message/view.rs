@@ -229,15 +229,21 @@ impl<'a> Iterator for DataIter<'a> {
             self.0.left = 0;
             return Some(Ok(octets));
         }
-        if self.0.left == 0 { None } else { self.any() }
+        if self.0.left == 0 {
+            return None;
+        }
+        // By value, so that the iterator can stay in registers.
+        let (section, after) = self.clone().any();
+        *self = after;
+        section
     }
 }
 
 impl<'a> DataIter<'a> {
-    /// The next section, whatever it is like.
+    /// The next section, whatever it is like, and what is to come after it.
     #[inline(never)]
-    fn any(&mut self) -> Option<Result<&'a [u8], MessageError>> {
-        self.0.next()
+    fn any(mut self) -> (Option<Result<&'a [u8], MessageError>>, Self) {
+        (self.0.next(), self)
     }
 }
 
