@@ -7,7 +7,7 @@ use core::fmt;
 use crate::constructor as code;
 use crate::keys::{MapRule, refuse_duplicates};
 use crate::limits::Budget;
-use crate::text::{MAX_OCTETS, long_string, short_string};
+use crate::text::{MAX_OCTETS, any_string};
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, IntoOwned, Limits, MAX_DEPTH, Reader, Value, ValueRef};
 
 /// The octets that a compound has room for once something is put into it.
@@ -182,6 +182,20 @@ impl List<'_> {
 
     pub(crate) fn check(&self, budget: &mut Budget) -> Result<(), DecodeError> {
         budget.inside(self.0.count, self.0.offset, |budget| self.iter().try_for_each(|element| element?.check(budget)))
+    }
+}
+
+impl<'a> Map<'a> {
+    /// A map of `count` keys and values, which are no more than there are octets.
+    ///
+    /// # Errors
+    /// When the count is odd.
+    #[inline(always)]
+    pub(crate) fn inner(count: u32, octets: &'a [u8], offset: usize, depth_left: u8) -> Result<Self, DecodeError> {
+        if count % 2 == 1 {
+            return Err(DecodeError::new(DecodeErrorKind::OddMapCount, offset));
+        }
+        Ok(Self(Body { octets: Cow::Borrowed(octets), count, offset, depth_left }))
     }
 }
 
@@ -391,7 +405,7 @@ impl<'a> Iterator for NamedEntries<'a> {
             self.0.rest = &[];
             return if rest.is_empty() { None } else { Some(Err(left_over(rest, end))) };
         };
-        if let Some((key, rest)) = short_string(rest).or_else(|| long_string(rest))
+        if let Some((key, rest)) = any_string(rest)
             && let Some((value, rest)) = ValueRef::take(rest, end, depth_left)
         {
             (self.0.rest, self.0.left) = (rest, left);

@@ -18,8 +18,14 @@ pub trait Composite {
 
 /// Decodes a composite whose descriptor has been read.
 pub(crate) trait DecodeList<'a>: Sized {
+    /// Decodes the fields of the list.
+    fn decode_fields(list: ListReader<'a>) -> Result<Self, DecodeError>;
+
     /// Decodes the list behind its `constructor`, which has been read too.
-    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    #[inline(always)]
+    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Self::decode_fields(ListReader::open(constructor, reader)?)
+    }
 }
 
 /// A composite that is encoded field by field, as it was declared.
@@ -46,9 +52,9 @@ pub(crate) trait InPlace<'a>: Sized {
 
 impl<'a, T: InPlace<'a>> DecodeList<'a> for T {
     #[inline(always)]
-    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn decode_fields(ListReader { fields, left }: ListReader<'a>) -> Result<Self, DecodeError> {
         let mut composite = Self::blank();
-        composite.read_list(constructor, reader)?;
+        composite.fill(left, fields.rest(), fields.offset(), fields.depth_left())?;
         Ok(composite)
     }
 }

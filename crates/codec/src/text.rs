@@ -237,11 +237,26 @@ pub(crate) fn short_string(rest: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// The same for a string of any length.
+#[inline(always)]
+pub(crate) fn any_string(rest: &[u8]) -> Option<(&str, &[u8])> {
+    match short_string(rest) {
+        Some(found) => Some(found),
+        None => {
+            let text = long_string(rest)?;
+            Some((text, rest.get(text.len().wrapping_add(LONG_STRING_HEAD)..)?))
+        }
+    }
+}
+
+/// What stands before the octets of a string in its long form: the constructor and the size.
+const LONG_STRING_HEAD: usize = 5;
+
+/// The string in its long form at the start of `rest`. It alone, so that it is returned in registers.
 #[inline(never)]
-pub(crate) fn long_string(rest: &[u8]) -> Option<(&str, &[u8])> {
-    let mut reader = Reader::sized(rest);
-    let text = reader.read().ok()?;
-    Some((text, reader.rest()))
+fn long_string(rest: &[u8]) -> Option<&str> {
+    let [code::STR32, s0, s1, s2, s3, rest @ ..] = rest else { return None };
+    let octets = rest.get(..u32::from_be_bytes([*s0, *s1, *s2, *s3]) as usize)?;
+    core::str::from_utf8(octets).ok()
 }
 
 /// An error about octets that are not UTF-8 and end at `end`.

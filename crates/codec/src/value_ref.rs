@@ -145,10 +145,18 @@ impl<'a> ValueRef<'a> {
     /// little in its registers; nor is the value handed over in memory to be taken apart again.
     #[inline(always)]
     pub(crate) fn take(rest: &'a [u8], end: usize, depth_left: u8) -> Option<(Self, &'a [u8])> {
-        // Most values are short strings.
-        match short_string(rest) {
-            Some((text, rest)) => Some((Self::String(text), rest)),
-            None => Self::take_any(rest, end, depth_left),
+        if let Some((text, rest)) = short_string(rest) {
+            return Some((Self::String(text), rest));
+        }
+        // Most values are short strings, ints and longs. Each has a way of its own to whoever looks at it; those of all the others
+        // meet first, where the value is put together only to be taken apart again.
+        match rest {
+            [code::SMALLINT, v, rest @ ..] => Some((Self::Int(i32::from(v.cast_signed())), rest)),
+            [code::INT, a, b, c, d, rest @ ..] => Some((Self::Int(i32::from_be_bytes([*a, *b, *c, *d])), rest)),
+            [code::LONG, a, b, c, d, e, f, g, h, rest @ ..] => {
+                Some((Self::Long(i64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), rest))
+            }
+            _ => Self::take_any(rest, end, depth_left),
         }
     }
 

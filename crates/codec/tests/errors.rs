@@ -1,6 +1,6 @@
 //! What errors say: what was expected, what was found, and where.
 
-use amqp10_codec::{Decode, DecodeError, Limits, MessageView, Outcome, Performative, Reader, Symbol, Value};
+use amqp10_codec::{Decode, DecodeError, Header, Limits, MessageView, Outcome, Performative, Reader, Symbol, Value};
 
 fn error<'a, T: Decode<'a> + std::fmt::Debug>(octets: &'a [u8]) -> DecodeError {
     let mut reader = Reader::sized(octets);
@@ -93,4 +93,42 @@ fn errors_of_messages_name_the_section() {
 #[test]
 fn errors_are_small() {
     assert_eq!(size_of::<DecodeError>(), 32);
+}
+
+#[test]
+fn a_section_that_cannot_be_opened_says_so_when_it_is_asked_for() {
+    // The section's value, and what is wrong with it where it stands behind four octets of another section and its own descriptor.
+    let rows: [(&[u8], &str); 6] = [
+        (b"\x40", "expected map, found null (0x40) at offset 10"),
+        (b"\xc0\x01\x00", "expected map, found list (0xc0) at offset 10"),
+        (b"\xc1\x00", "expected more octets, found the end of the sized value around at offset 12"),
+        (b"\xc1\x03\x04\x40\x40", "expected a count that the octets can hold, found a larger one at offset 13"),
+        (b"\xc1\x02\x01\x40", "expected keys and values in pairs, found a map with an odd count at offset 11"),
+        (
+            b"\xd1\0\0\0\x04\xff\xff\xff\xff",
+            "expected a count that the octets can hold, found a larger one at offset 19",
+        ),
+    ];
+    for (value, text) in rows {
+        let octets = [b"\0\x53\x70\xc0\x02\x01\x41\0\x53\x74", value, b"\0\x53\x75\xa0\x01x"].concat();
+        let view = MessageView::parse(&octets).expect("its sections can be told apart");
+        assert!(view.header().unwrap().unwrap().durable, "the others are as good as ever");
+        assert_eq!(view.data().next(), Some(Ok(&b"x"[..])));
+        let error = view.application_properties().unwrap_err();
+        assert_eq!(error.to_string(), format!("the application-properties section: {text}"), "{value:02x?}");
+    }
+    // The same for a list, of which an empty one may take one octet.
+    let header = |value: &[u8]| {
+        let octets = [b"\0\x53\x70", value, b"\0\x53\x75\xa0\x01x"].concat();
+        MessageView::parse(&octets).expect("its sections can be told apart").header().map_err(|error| error.to_string())
+    };
+    assert_eq!(header(b"\x45"), Ok(Some(Header::default())));
+    let rows: [(&[u8], &str); 3] = [
+        (b"\xc1\x01\x00", "expected list, found map (0xc1) at offset 3"),
+        (b"\xc0\x01\x01", "expected a count that the octets can hold, found a larger one at offset 6"),
+        (b"\xc0\x03\x01\xa1\0", "expected boolean, found string (0xa1) at offset 6"),
+    ];
+    for (value, text) in rows {
+        assert_eq!(header(value), Err(format!("the header section: {text}")), "{value:02x?}");
+    }
 }

@@ -265,8 +265,7 @@ impl<'a> PropertiesRef<'a> {
 
 impl<'a> DecodeList<'a> for PropertiesRef<'a> {
     #[inline(always)]
-    fn decode_list(constructor: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let mut list = ListReader::open(constructor, reader)?;
+    fn decode_fields(mut list: ListReader<'a>) -> Result<Self, DecodeError> {
         let message_id = list.optional_id()?;
         let user_id = list.optional_apart()?;
         let to = list.optional_text()?;

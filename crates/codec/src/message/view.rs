@@ -2,118 +2,15 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::composite::DecodeList;
 use crate::constructor as code;
 use crate::keys::MapRule;
 use crate::limits::Budget;
+use crate::message::body::{Body, BodyIter, DataIter, SequenceIter, binary};
+use crate::message::compound::{Compound, Inside};
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Header, IntoOwned, Limits, List, MAX_DEPTH, Map, Message, MessageBody,
-    MessageId, Properties, PropertiesRef, Reader, Value,
+    DecodeError, DecodeErrorKind, Header, IntoOwned, Limits, List, MAX_DEPTH, Map, Message, MessageBody, MessageId,
+    Properties, PropertiesRef, Reader, Section, Value,
 };
-
-/// A section of a message. §3.2
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
-    /// §3.2.1
-    Header,
-    /// §3.2.2
-    DeliveryAnnotations,
-    /// §3.2.3
-    MessageAnnotations,
-    /// §3.2.4
-    Properties,
-    /// §3.2.5
-    ApplicationProperties,
-    /// §3.2.6
-    Data,
-    /// §3.2.7
-    AmqpSequence,
-    /// §3.2.8
-    AmqpValue,
-    /// §3.2.9
-    Footer,
-}
-
-impl Section {
-    /// The sections by their descriptors, which are consecutive.
-    const ALL: [(Self, &'static str); 9] = [
-        (Self::Header, "amqp:header:list"),
-        (Self::DeliveryAnnotations, "amqp:delivery-annotations:map"),
-        (Self::MessageAnnotations, "amqp:message-annotations:map"),
-        (Self::Properties, "amqp:properties:list"),
-        (Self::ApplicationProperties, "amqp:application-properties:map"),
-        (Self::Data, "amqp:data:binary"),
-        (Self::AmqpSequence, "amqp:amqp-sequence:list"),
-        (Self::AmqpValue, "amqp:amqp-value:*"),
-        (Self::Footer, "amqp:footer:map"),
-    ];
-
-    /// The numeric descriptor of the header; the others follow.
-    const FIRST: u64 = 0x70;
-
-    pub(crate) const fn code(self) -> u64 {
-        (self as u64).saturating_add(Self::FIRST)
-    }
-
-    /// Whether the body consists of such sections.
-    #[inline]
-    const fn is_body(self) -> bool {
-        matches!(self, Self::Data | Self::AmqpSequence | Self::AmqpValue)
-    }
-
-    #[inline]
-    fn from_code(found: u64) -> Option<Self> {
-        let at = usize::try_from(found.checked_sub(Self::FIRST)?).ok()?;
-        Self::ALL.get(at).map(|(section, _)| *section)
-    }
-
-    /// The name of the section in the specification.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Header => "header",
-            Self::DeliveryAnnotations => "delivery-annotations",
-            Self::MessageAnnotations => "message-annotations",
-            Self::Properties => "properties",
-            Self::ApplicationProperties => "application-properties",
-            Self::Data => "data",
-            Self::AmqpSequence => "amqp-sequence",
-            Self::AmqpValue => "amqp-value",
-            Self::Footer => "footer",
-        }
-    }
-
-    /// Takes the descriptor of a section.
-    #[inline(always)]
-    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
-        // Nearly every descriptor on a wire is a number of one octet.
-        if let [code::DESCRIBED, code::SMALLULONG, number, ..] = *reader.rest() {
-            reader.take(3)?;
-            return Ok(Self::from_code(u64::from(number)));
-        }
-        // By value, so that the caller's reader can stay in registers.
-        let (section, rest) = Self::read_other(reader.clone())?;
-        *reader = rest;
-        Ok(section)
-    }
-
-    /// Takes any descriptor; returns the section and what stands behind it.
-    #[inline(never)]
-    fn read_other(mut reader: Reader<'_>) -> Result<(Option<Self>, Reader<'_>), DecodeError> {
-        let constructor = reader.octet()?;
-        if constructor != code::DESCRIBED {
-            return Err(reader.unexpected("a section of a message", constructor));
-        }
-        let section = match reader.peek()? {
-            code::SMALLULONG | code::ULONG | code::ULONG0 => Self::from_code(reader.read()?),
-            code::SYM8 | code::SYM32 => {
-                let name: crate::Symbol<'_> = reader.read()?;
-                Self::ALL.iter().find(|(_, known)| name == **known).map(|(section, _)| *section)
-            }
-            _ => None,
-        };
-        Ok((section, reader))
-    }
-}
 
 /// Why octets are not a message, or one of its sections cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,123 +51,13 @@ impl core::error::Error for MessageError {}
 #[derive(Clone, Debug)]
 pub struct MessageView<'a> {
     octets: &'a [u8],
-    /// The value of each section, of several ones the first, and everything behind it; empty if there is none.
-    values: [&'a [u8]; Section::ALL.len()],
+    /// The sections that are lists or maps; of the body there is none.
+    compounds: [Option<Compound<'a>>; Section::ALL.len()],
     /// The kind of the body's sections.
     body: Option<Section>,
     body_count: u32,
-}
-
-/// The body of a message. §3.2
-#[derive(Clone, Debug)]
-pub enum Body<'a> {
-    /// There is none.
-    Empty,
-    /// Octets, in one or more sections.
-    Data(DataIter<'a>),
-    /// Lists of values, in one or more sections.
-    Sequence(SequenceIter<'a>),
-    /// One value.
-    Value(Value<'a>),
-}
-
-/// The data sections of a message.
-#[derive(Clone, Debug)]
-pub struct DataIter<'a>(BodyIter<'a>);
-
-/// The sequence sections of a message.
-#[derive(Clone, Debug)]
-pub struct SequenceIter<'a>(BodyIter<'a>);
-
-#[derive(Clone, Debug)]
-struct BodyIter<'a> {
-    section: Section,
-    /// The sections that are still to come.
-    left: u32,
-    /// The value of the next one, and everything behind it.
-    rest: &'a [u8],
-    /// The offset of the end of `rest` in the message.
-    end: usize,
-}
-
-impl<'a> BodyIter<'a> {
-    const fn empty() -> Self {
-        Self { section: Section::Data, left: 0, rest: &[], end: 0 }
-    }
-
-    fn next<T: Decode<'a>>(&mut self) -> Option<Result<T, MessageError>> {
-        self.left = self.left.checked_sub(1)?;
-        let mut reader = Reader::inner(self.rest, self.end.wrapping_sub(self.rest.len()), MAX_DEPTH);
-        let mut read = || {
-            let value = reader.read()?;
-            if self.left > 0 {
-                Section::read(&mut reader)?;
-            }
-            Ok(value)
-        };
-        let result = read().map_err(|error| MessageError::Malformed { section: Some(self.section), error });
-        if result.is_err() {
-            self.left = 0;
-        }
-        self.rest = reader.rest();
-        Some(result)
-    }
-}
-
-impl<'a> Iterator for DataIter<'a> {
-    type Item = Result<&'a [u8], MessageError>;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        // Nearly every body has one section.
-        if self.0.left == 1
-            && let Some((octets, _)) = binary(self.0.rest)
-        {
-            self.0.left = 0;
-            return Some(Ok(octets));
-        }
-        if self.0.left == 0 {
-            return None;
-        }
-        // By value, so that the iterator can stay in registers.
-        let (section, after) = self.clone().any();
-        *self = after;
-        section
-    }
-}
-
-impl<'a> DataIter<'a> {
-    /// The next section, whatever it is like, and what is to come after it.
-    #[inline(never)]
-    fn any(mut self) -> (Option<Result<&'a [u8], MessageError>>, Self) {
-        (self.0.next(), self)
-    }
-}
-
-impl<'a> Iterator for SequenceIter<'a> {
-    type Item = Result<List<'a>, MessageError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next()
-    }
-}
-
-/// The binary at the start of `rest`, and what stands behind it.
-#[inline(always)]
-fn binary(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    match rest {
-        [code::VBIN8, size, data @ ..] => data.split_at_checked(usize::from(*size)),
-        [code::VBIN32, s0, s1, s2, s3, data @ ..] => {
-            data.split_at_checked(u32::from_be_bytes([*s0, *s1, *s2, *s3]) as usize)
-        }
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn composite<'a, T: DecodeList<'a>>(reader: &mut Reader<'a>) -> Result<T, DecodeError> {
-    let constructor = reader.octet()?;
-    T::decode_list(constructor, reader)
+    /// The value of the body's first section and everything behind it.
+    body_rest: &'a [u8],
 }
 
 /// The octets of a message whose sections are all in their usual form: the descriptor is a number of one octet, the value a list, a
@@ -288,25 +75,28 @@ impl<'a> Usual<'a> {
         Self { rest, next }
     }
 
-    /// Takes the section if it comes next. Returns its value and everything behind it, which is empty if another comes next, or
-    /// `None` if it has another form.
+    /// The value of the section, if it comes next.
     #[inline(always)]
-    fn take(&mut self, section: Section) -> Option<&'a [u8]> {
-        if self.next != section.code() as u8 {
-            return Some(&[]);
-        }
-        let value = self.rest.get(3..)?;
-        let [constructor, size, data @ ..] = value else { return None };
-        let rest = match *constructor {
-            code::LIST8 | code::MAP8 | code::VBIN8 => data.get(usize::from(*size)..)?,
-            code::LIST32 | code::MAP32 | code::VBIN32 => {
-                let [s1, s2, s3, data @ ..] = data else { return None };
-                data.get(u32::from_be_bytes([*size, *s1, *s2, *s3]) as usize..)?
-            }
-            _ => return None,
-        };
+    fn value(&self, section: Section) -> Option<&'a [u8]> {
+        if self.next == section.code() as u8 { self.rest.get(3..) } else { None }
+    }
+
+    /// Takes the section if it comes next; `None` if it has another form.
+    #[inline(always)]
+    fn compound(&mut self, section: Section) -> Option<Option<Compound<'a>>> {
+        let Some(value) = self.value(section) else { return Some(None) };
+        let (compound, rest) = Compound::usual(section, value)?;
         *self = Self::new(rest);
-        Some(value)
+        Some(Some(compound))
+    }
+
+    /// Takes the value of a data section if it comes next; `None` if it has another form.
+    #[inline(always)]
+    fn data(&mut self) -> Option<Option<&'a [u8]>> {
+        let Some(value) = self.value(Section::Data) else { return Some(None) };
+        let (_, rest) = binary(value)?;
+        *self = Self::new(rest);
+        Some(Some(value))
     }
 }
 
@@ -328,35 +118,39 @@ impl<'a> MessageView<'a> {
     #[inline(always)]
     fn parse_usual(octets: &'a [u8]) -> Option<Self> {
         let mut usual = Usual::new(octets);
-        let header = usual.take(Section::Header)?;
-        let delivery_annotations = usual.take(Section::DeliveryAnnotations)?;
-        let message_annotations = usual.take(Section::MessageAnnotations)?;
-        let properties = usual.take(Section::Properties)?;
-        let application_properties = usual.take(Section::ApplicationProperties)?;
-        let body = Section::from_code(u64::from(usual.next)).filter(|section| section.is_body());
-        let mut take_body = |section| if body == Some(section) { usual.take(section) } else { Some(&[][..]) };
-        let data = take_body(Section::Data)?;
-        let sequence = take_body(Section::AmqpSequence)?;
-        let value = take_body(Section::AmqpValue)?;
-        let footer = usual.take(Section::Footer)?;
-        let values = [
+        let header = usual.compound(Section::Header)?;
+        let delivery_annotations = usual.compound(Section::DeliveryAnnotations)?;
+        let message_annotations = usual.compound(Section::MessageAnnotations)?;
+        let properties = usual.compound(Section::Properties)?;
+        let application_properties = usual.compound(Section::ApplicationProperties)?;
+        let data = usual.data()?;
+        let footer = usual.compound(Section::Footer)?;
+        let compounds = [
             header,
             delivery_annotations,
             message_annotations,
             properties,
             application_properties,
-            data,
-            sequence,
-            value,
+            None,
+            None,
+            None,
             footer,
         ];
-        usual.rest.is_empty().then_some(Self { octets, values, body, body_count: u32::from(body.is_some()) })
+        let view = Self {
+            octets,
+            compounds,
+            body: data.map(|_| Section::Data),
+            body_count: u32::from(data.is_some()),
+            body_rest: data.unwrap_or_default(),
+        };
+        usual.rest.is_empty().then_some(view)
     }
 
     /// Locates the sections of any message.
     #[inline(never)]
     fn parse_any(octets: &'a [u8]) -> Result<Self, MessageError> {
-        let mut view = Self { octets, values: [&[]; Section::ALL.len()], body: None, body_count: 0 };
+        let compounds = [None; Section::ALL.len()];
+        let mut view = Self { octets, compounds, body: None, body_count: 0, body_rest: &[] };
         let mut rest = octets;
         // The first section that may stand next, unless it repeats one.
         let mut least = 0;
@@ -378,37 +172,26 @@ impl<'a> MessageView<'a> {
         if (section as u8) < least && !repeats {
             return Err(MessageError::OutOfOrder(section, at as u32));
         }
-        if let Some(value) = self.values.get_mut(section as usize)
-            && !repeats
-        {
-            *value = reader.rest();
-        }
         let mut least = (section as u8).saturating_add(1);
         if section.is_body() {
+            if !repeats {
+                self.body_rest = reader.rest();
+            }
             self.body = Some(section);
             self.body_count = self.body_count.saturating_add(1);
             least = Section::Footer as u8;
+        } else if let Some(compound) = self.compounds.get_mut(section as usize) {
+            *compound = Some(Compound::any(section, reader.rest()));
         }
         reader.skip().map_err(|error| malformed(Some(section), error))?;
         Ok((reader.rest(), least))
     }
 
-    /// A reader of a section whose descriptor was taken already, and of everything behind it.
+    /// Decodes a section that is a list or a map.
     #[inline(always)]
-    fn reader(&self, section: Section) -> Option<Reader<'a>> {
-        let value = self.values.get(section as usize).copied().filter(|value| !value.is_empty())?;
-        Some(Reader::inner(value, self.octets.len().wrapping_sub(value.len()), MAX_DEPTH))
-    }
-
-    /// Decodes a section.
-    #[inline(always)]
-    fn section<T>(
-        &self,
-        section: Section,
-        decode: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
-    ) -> Result<Option<T>, MessageError> {
-        let Some(mut reader) = self.reader(section) else { return Ok(None) };
-        match decode(&mut reader) {
+    fn section<T: Inside<'a>>(&self, section: Section) -> Result<Option<T>, MessageError> {
+        let Some(compound) = self.compounds.get(section as usize).copied().flatten() else { return Ok(None) };
+        match compound.decode(self.octets, section) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(MessageError::Malformed { section: Some(section), error }),
         }
@@ -420,7 +203,7 @@ impl<'a> MessageView<'a> {
     /// When the section is malformed.
     #[inline]
     pub fn header(&self) -> Result<Option<Header>, MessageError> {
-        self.section(Section::Header, composite)
+        self.section(Section::Header)
     }
 
     /// The delivery-annotations. §3.2.2
@@ -428,7 +211,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn delivery_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
-        self.section(Section::DeliveryAnnotations, Reader::read)
+        self.section(Section::DeliveryAnnotations)
     }
 
     /// The message-annotations. §3.2.3
@@ -436,7 +219,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn message_annotations(&self) -> Result<Option<Map<'a>>, MessageError> {
-        self.section(Section::MessageAnnotations, Reader::read)
+        self.section(Section::MessageAnnotations)
     }
 
     /// The properties. §3.2.4
@@ -444,7 +227,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn properties(&self) -> Result<Option<Properties<'a>>, MessageError> {
-        self.section(Section::Properties, composite)
+        self.section(Section::Properties)
     }
 
     /// The same to be looked at and not kept: at less than half the cost. §3.2.4
@@ -453,7 +236,7 @@ impl<'a> MessageView<'a> {
     /// When the section is malformed.
     #[inline(always)]
     pub fn properties_ref(&self) -> Result<Option<PropertiesRef<'a>>, MessageError> {
-        self.section(Section::Properties, composite)
+        self.section(Section::Properties)
     }
 
     /// The application-properties; an empty map if the message has none. §3.2.5
@@ -462,7 +245,7 @@ impl<'a> MessageView<'a> {
     /// When the section is malformed.
     #[inline]
     pub fn application_properties(&self) -> Result<Map<'a>, MessageError> {
-        let found = self.section(Section::ApplicationProperties, Reader::read)?;
+        let found = self.section(Section::ApplicationProperties)?;
         Ok(found.unwrap_or_default())
     }
 
@@ -475,8 +258,8 @@ impl<'a> MessageView<'a> {
         Ok(match section {
             Section::Data => Body::Data(DataIter(self.sections())),
             Section::AmqpSequence => Body::Sequence(SequenceIter(self.sections())),
-            _ => match self.section(section, Reader::read)? {
-                Some(value) => Body::Value(value),
+            _ => match self.sections().next() {
+                Some(value) => Body::Value(value?),
                 None => Body::Empty,
             },
         })
@@ -492,8 +275,7 @@ impl<'a> MessageView<'a> {
     #[inline(always)]
     fn sections(&self) -> BodyIter<'a> {
         let Some(section) = self.body else { return BodyIter::empty() };
-        let Some(reader) = self.reader(section) else { return BodyIter::empty() };
-        BodyIter { section, left: self.body_count, rest: reader.rest(), end: self.octets.len() }
+        BodyIter { section, left: self.body_count, rest: self.body_rest, end: self.octets.len() }
     }
 
     /// The footer. §3.2.9
@@ -501,7 +283,7 @@ impl<'a> MessageView<'a> {
     /// # Errors
     /// When the section is malformed.
     pub fn footer(&self) -> Result<Option<Map<'a>>, MessageError> {
-        self.section(Section::Footer, Reader::read)
+        self.section(Section::Footer)
     }
 
     /// Decodes every section fully and throws the result away: the strict reading of §3.2.
@@ -537,7 +319,7 @@ impl<'a> MessageView<'a> {
             (Section::Footer, MapRule::Annotations),
         ];
         for (section, rule) in maps {
-            if let Some(map) = self.section(section, Reader::read::<Map<'_>>)? {
+            if let Some(map) = self.section::<Map<'_>>(section)? {
                 map.check(rule, budget).map_err(malformed(section))?;
             }
         }
@@ -579,12 +361,12 @@ impl<'a> MessageView<'a> {
                 MessageBody::Value(value.into_owned())
             }
         };
-        let map = |section| {
-            self.section(section, |reader| {
-                let map: Map<'_> = reader.read()?;
-                map.refuse_duplicates()?;
-                Ok(map.into_owned())
-            })
+        let map = |section| match self.section::<Map<'_>>(section)? {
+            Some(map) => match map.refuse_duplicates() {
+                Ok(()) => Ok(Some(map.into_owned())),
+                Err(error) => Err(MessageError::Malformed { section: Some(section), error }),
+            },
+            None => Ok(None),
         };
         Ok(Message {
             header: self.header()?,
@@ -600,7 +382,18 @@ impl<'a> MessageView<'a> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
+
+    /// All that a message holds, or why it cannot be decoded.
+    fn contents<'a>(view: &MessageView<'a>) -> impl PartialEq + fmt::Debug + use<'a> {
+        (
+            (view.header(), view.properties(), view.properties_ref()),
+            (view.delivery_annotations(), view.message_annotations(), view.application_properties(), view.footer()),
+            view.data().collect::<Vec<_>>(),
+        )
+    }
 
     /// What is located without a loop is what the loop locates, whatever one octet is changed to and wherever the message ends.
     #[test]
@@ -615,11 +408,7 @@ mod tests {
             let any = MessageView::parse_any(octets);
             let Some(view) = MessageView::parse_usual(octets) else { return false };
             let any = any.expect("the other way locates it");
-            assert_eq!(
-                (view.values, view.body, view.body_count),
-                (any.values, any.body, any.body_count),
-                "{octets:02x?}"
-            );
+            assert_eq!(contents(&view), contents(&any), "{octets:02x?}");
             true
         };
         assert!(agree(&whole));
@@ -632,6 +421,6 @@ mod tests {
                 usual += u32::from(agree(&changed));
             }
         }
-        assert!(usual > 1000, "{usual}");
+        assert!(usual > 800, "{usual}");
     }
 }
