@@ -75,6 +75,13 @@ macro_rules! serial {
                 self.0.wrapping_sub(earlier.0) as i32
             }
 
+            /// How often [`next`](Self::next) leads from `earlier` to this number; below 2^32.
+            #[inline]
+            #[must_use]
+            pub const fn beyond(self, earlier: Self) -> u32 {
+                self.0.wrapping_sub(earlier.0)
+            }
+
             /// Whether this number comes before `later`.
             #[inline]
             #[must_use]
@@ -99,5 +106,7 @@ mod tests {
         assert!(!DeliveryNumber(2).precedes(last));
         assert_eq!(DeliveryNumber(2).ahead_of(last), 3);
         assert_eq!(last.ahead_of(DeliveryNumber(2)), -3);
+        assert_eq!(DeliveryNumber(2).beyond(last), 3);
+        assert_eq!(last.beyond(DeliveryNumber(2)), u32::MAX - 2);
     }
 }

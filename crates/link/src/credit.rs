@@ -77,6 +77,11 @@ impl Credit {
         self.drain = true;
     }
 
+    /// Whether the peer has been asked to use up its credit and has so much: then it may give it back in one go.
+    pub(crate) fn may_give_back(&self, credit: u32) -> bool {
+        self.drain && credit <= self.left
+    }
+
     /// The peer has given back `credit` of what it had, without sending.
     pub(crate) fn give_back(&mut self, credit: u32) {
         self.left = self.left.saturating_sub(credit);

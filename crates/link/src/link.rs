@@ -116,6 +116,8 @@ pub(crate) struct UnsettledIn {
 pub(crate) struct SenderEnd {
     pub(crate) initial_delivery_count: SequenceNo,
     pub(crate) delivery_count: SequenceNo,
+    /// What the receiver last knew of that count: by its flow, or by our attach.
+    known_count: SequenceNo,
     /// How many more deliveries may be started on the wire.
     pub(crate) credit: u32,
     /// The peer wants its credit used up, and has not been told that it is.
@@ -510,6 +512,7 @@ impl SenderEnd {
         let mut end = Self {
             initial_delivery_count: config.initial_delivery_count,
             delivery_count: config.initial_delivery_count,
+            known_count: config.initial_delivery_count,
             credit: 0,
             drain: false,
             drained: false,
@@ -529,6 +532,21 @@ impl SenderEnd {
         };
         end.take_terminus(terminus);
         end
+    }
+
+    /// How far the delivery-count is ahead of `count`, by which the receiver has counted its credit. §2.6.7
+    pub(crate) fn in_flight(&mut self, count: SequenceNo) -> u32 {
+        // Credit that was given up takes the count further than serial numbers can be compared, but never 2^32 beyond what the
+        // receiver knows: from there on it is told apart.
+        let unknown = self.delivery_count.beyond(self.known_count);
+        match unknown.checked_sub(count.beyond(self.known_count)) {
+            Some(in_flight) => {
+                self.known_count = count;
+                in_flight
+            }
+            // It counts in a way of its own.
+            None => self.delivery_count.ahead_of(count).max(0).unsigned_abs(),
+        }
     }
 
     /// Uses up what is left of the credit if the peer wants it and nothing stands before. Returns whether that is to be told.

@@ -57,8 +57,9 @@ impl Connection {
         if let Some(end) = link.receiver() {
             end.available = flow.available;
             let count = flow.delivery_count.unwrap_or(end.delivery_count);
-            if end.delivery_count.precedes(count) {
-                end.credit.give_back(count.ahead_of(end.delivery_count).unsigned_abs());
+            let advance = count.beyond(end.delivery_count);
+            if end.delivery_count.precedes(count) || end.credit.may_give_back(advance) {
+                end.credit.give_back(advance);
                 end.delivery_count = count;
             }
             if end.credit.finish_drain() {
@@ -71,7 +72,7 @@ impl Connection {
                 // Before our attach the peer cannot know a count.
                 let count = flow.delivery_count.filter(|_| !early);
                 let base = count.unwrap_or(end.initial_delivery_count);
-                let in_flight = end.delivery_count.ahead_of(base).max(0).unsigned_abs();
+                let in_flight = end.in_flight(base);
                 end.credit = credit.saturating_sub(in_flight);
                 if end.credit.saturating_sub(end.waiting) > before {
                     told.push(LinkEvent::Sendable);

@@ -147,6 +147,55 @@ fn h20_a_receiver_drains_an_empty_link() {
 }
 
 #[test]
+fn h20_a_sender_that_gave_up_most_of_all_numbers_counts_new_credit_right() {
+    // 2.6.7-06, 2.6.7-07
+    const MANY: u32 = 3_000_000_000;
+    for wire in WIRES {
+        let mut scene = Scene::new(wire);
+        let c = scene.c;
+        scene.peer.send(10, &draining(credit(7, 0, MANY)));
+        scene.peer.engine.sender(c).unwrap().drained();
+        assert_eq!(scene.peer.told(), [format!("0 flow handle 2 count {MANY} credit 0 drain")]);
+        // Credit that crosses that flow: it counts from where the receiver still believes the sender to be.
+        scene.peer.send(10, &credit(7, 0, MANY + 2));
+        assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 2);
+        scene.peer.send(10, &draining(credit(7, 0, u32::MAX)));
+        scene.peer.engine.sender(c).unwrap().drained();
+        assert_eq!(scene.peer.told(), [format!("0 flow handle 2 count {} credit 0 drain", u32::MAX)]);
+        scene.peer.send(10, &credit(7, MANY, 1));
+        assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 0);
+        // And credit of one that has heard of it.
+        scene.peer.send(10, &credit(7, u32::MAX, 1));
+        assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 1);
+        send(&mut scene.peer, c);
+        scene.peer.send(10, &credit(7, u32::MAX, 3));
+        assert_eq!(scene.peer.engine.sender(c).unwrap().credit(), 2);
+    }
+}
+
+#[test]
+fn h20_a_receiver_drains_more_than_half_of_all_numbers() {
+    // 2.6.7-20
+    for many in [i32::MAX as u32, 1 << 31, u32::MAX] {
+        let mut scene = Scene::new(Wire::Octets);
+        let a = scene.a;
+        scene.peer.engine.receiver(a).unwrap().set_credit(many);
+        scene.peer.quiet();
+        scene.peer.deliver(10, 5, 0, b"x");
+        scene.peer.engine.receiver(a).unwrap().drain();
+        scene.peer.quiet();
+        scene.peer.events();
+        // More than the sender has been given is none of its business.
+        scene.peer.send(10, &used_up(0));
+        assert_eq!(scene.peer.events(), [], "{many}");
+        scene.peer.send(10, &used_up(many));
+        assert_eq!(scene.peer.events(), [Event::Link(a, LinkEvent::Drained)], "{many}");
+        scene.peer.engine.receiver(a).unwrap().set_credit(1);
+        assert_eq!(scene.peer.told(), [format!("0 flow handle 0 count {many} credit 1")]);
+    }
+}
+
+#[test]
 fn h20_a_receiver_drains_what_is_in_flight() {
     // 2.6.8-02
     let mut scene = five();

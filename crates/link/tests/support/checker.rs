@@ -97,7 +97,11 @@ struct Link {
     theirs: Option<Attached>,
     /// The delivery-count of the engine that sends, or of the peer that sends.
     count: Recent<u32>,
+    /// What the peer's count is if the engine believes it, which says to have given back over half of all numbers.
+    leap: Option<u32>,
     initial_count: u32,
+    /// What the peer that receives last knew of the engine's count.
+    known_count: u32,
     /// What the peer has granted an engine that sends.
     credit: Recent<Grant>,
     /// Credit that was granted before the engine's attach was seen: it may stand for any count.
@@ -118,7 +122,9 @@ impl Link {
             ours: None,
             theirs: None,
             count: Recent::default(),
+            leap: None,
             initial_count: 0,
+            known_count: 0,
             credit: Recent::default(),
             early_credit: Vec::new(),
             drain: Recent::default(),
@@ -135,6 +141,12 @@ impl Link {
 
     fn grant(&mut self, count: Option<u32>, room: u32) {
         let base = count.unwrap_or(self.initial_count);
+        let [told, unknown] = [base, self.count.now].map(|count| count.wrapping_sub(self.known_count));
+        if let Some(in_flight) = unknown.checked_sub(told) {
+            self.known_count = base;
+            self.credit.set(Grant { base: self.count.now, room: room.saturating_sub(in_flight) });
+            return;
+        }
         // A peer that is ahead of the engine does not know what it says.
         if (base.wrapping_sub(self.count.now) as i32) > 0 {
             self.credit.set(Grant { base, room });
@@ -459,6 +471,9 @@ impl Session {
             let ahead = |count: &u32| (count.wrapping_sub(link.count.now) as i32) > 0;
             if let Some(count) = flow.delivery_count.map(|count| count.0).filter(ahead) {
                 link.count.set(count);
+                link.leap = None;
+            } else {
+                link.leap = flow.delivery_count.map(|count| count.0);
             }
             return;
         }
@@ -486,6 +501,7 @@ impl Session {
             None => {
                 let Some(id) = transfer.delivery_id else { return };
                 link.count.set(link.count.now.wrapping_add(1));
+                link.leap = link.leap.map(|count| count.wrapping_add(1));
                 id.0
             }
         };
@@ -545,7 +561,7 @@ impl Session {
         link.ours = Some(Attached::new(attach));
         if attach.role == Role::Sender {
             let count = attach.initial_delivery_count.expect("a sender's initial-delivery-count, §2.7.3").0;
-            (link.initial_count, link.count) = (count, Recent::new(count));
+            (link.initial_count, link.known_count, link.count) = (count, count, Recent::new(count));
             for (base, credit) in std::mem::take(&mut link.early_credit) {
                 link.grant(None, credit);
                 link.grant(base, credit);
@@ -578,6 +594,9 @@ impl Session {
             // Before the peer's attach there is no count to tell.
             let known = link.theirs.is_some();
             assert_eq!(flow.delivery_count.is_some(), known, "delivery-count, §2.7.4");
+            if let Some(leap) = link.leap.take_if(|leap| flow.delivery_count.is_some_and(|count| count.0 == *leap)) {
+                link.count = Recent::new(leap);
+            }
             let fits = |count| link.count.any(|known| *known == count);
             assert!(flow.delivery_count.is_none_or(|count| fits(count.0)), "{flow:?}, §2.7.4, but {:?}", link.count);
             return;
@@ -596,8 +615,8 @@ impl Session {
             link.count = Recent::new(count);
             // Counted anew from here, since it may have been more than serial numbers can tell apart.
             link.credit.each(|grant| {
-                if grant.left(before) == given_up {
-                    *grant = Grant { base: count, room: 0 };
+                if grant.base.wrapping_sub(before) as i32 <= 0 {
+                    *grant = Grant { base: count, room: grant.left(before).saturating_sub(given_up) };
                 }
             });
         }
