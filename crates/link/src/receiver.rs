@@ -36,6 +36,8 @@ pub enum SettleError {
     NotResumed,
     /// Not all of it has arrived: only a state without settlement can be told.
     Incomplete,
+    /// It has been begun, resumed or sent again, and nothing of that has left yet: it can be aborted, and settled once it has left.
+    NotSent,
     /// The state is within a transaction that does not exist, is being discharged, or has no place here. §4.4.2
     UnknownTransaction,
     /// The delivery is part of another transaction that is not discharged. §4.4.2
@@ -49,6 +51,7 @@ impl fmt::Display for SettleError {
             Self::Detached => "the link of the delivery is detached",
             Self::NotResumed => "the delivery was not resumed by its sender yet",
             Self::Incomplete => "the delivery has not arrived completely",
+            Self::NotSent => "nothing of the delivery has left yet",
             Self::UnknownTransaction => "there is no such transaction here",
             Self::WrongTransaction => "the delivery is part of another transaction",
         })

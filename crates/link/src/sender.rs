@@ -324,7 +324,7 @@ impl Sender<'_> {
     /// transaction is told within that. §4.4 [`Received`] is not told: that is said only where a delivery is resumed. §3.4.1
     ///
     /// # Errors
-    /// When it is settled already, or the link is gone, or the state is within another transaction.
+    /// When it is settled already, or has not left yet, or the link is gone, or the state is within another transaction.
     pub fn settle(&mut self, key: DeliveryKey, state: Option<DeliveryState<'static>>) -> Result<(), SettleError> {
         let state = state.filter(|state| !matches!(state, DeliveryState::Received(_)));
         let (attached, may_settle) = (self.link.state.is_attached(), self.link.may_settle());
@@ -335,7 +335,11 @@ impl Sender<'_> {
         let unsettled = end.unsettled.get(key.delivery).ok_or(SettleError::Unknown)?;
         let (id, session) = match (unsettled.id, self.session.as_deref_mut()) {
             (Some(id), Some(session)) if may_settle => (id, session),
-            (None, Some(_)) if attached && unsettled.in_doubt => {
+            (None, Some(_)) if attached => {
+                let in_doubt = unsettled.in_doubt && end.doubts.get(&key.delivery).is_none_or(|doubt| !doubt.queued);
+                if !in_doubt {
+                    return Err(SettleError::NotSent);
+                }
                 self.settle_in_doubt(key, state);
                 return Ok(());
             }

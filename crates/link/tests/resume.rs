@@ -18,6 +18,8 @@ use support::{Script, Wire, script};
 const ACCEPTED: DeliveryState<'static> = DeliveryState::Accepted;
 const RELEASED: DeliveryState<'static> = DeliveryState::Released;
 
+const RESUME_AT_200: Resumption = Resumption::Resume(Received { section_number: 0, section_offset: 200 });
+
 fn received(section_number: u32, section_offset: u64) -> DeliveryState<'static> {
     DeliveryState::Received(Received { section_number, section_offset })
 }
@@ -130,6 +132,25 @@ fn the_sender_sends_again_what_the_receiver_does_not_know() {
         scene.peer.send(10, &disposition(Role::Receiver, 0, 0, true));
         assert_eq!(outcome(&mut scene, link), Some((Some(ACCEPTED), true)));
         assert!(scene.peer.engine.sender(link).unwrap().unsettled().is_empty());
+    }
+}
+
+#[test]
+fn what_is_on_its_way_out_again_is_settled_once_it_has_left() {
+    for (theirs, resumption) in [(map([]), Resumption::Resend), (map([(1, Some(received(0, 200)))]), RESUME_AT_200)] {
+        let (mut scene, link, _) = sender_resumes(terminus([delivery(1, None)]), theirs, SenderSettleMode::Unsettled);
+        let mut sender = scene.peer.engine.sender(link).unwrap();
+        let key = sender.in_doubt()[0].key;
+        assert_eq!(sender.resolve(key, Some(Payload::from(Bytes::from(message())))), Ok(resumption));
+        assert_eq!(sender.settle(key, None), Err(SettleError::NotSent));
+        assert_eq!(sender.unsettled().len(), 1);
+        assert_eq!(transfers(&mut scene.peer).len(), 1);
+        scene.peer.engine.sender(link).unwrap().settle(key, None).unwrap();
+        assert_eq!(scene.peer.told(), ["0 disposition sender 0 settled"]);
+        let mut sender = scene.peer.engine.sender(link).unwrap();
+        assert!(sender.unsettled().is_empty());
+        let key = sender.begin_delivery(DeliveryStart::default()).unwrap();
+        assert_eq!(sender.settle(key, None), Err(SettleError::NotSent), "as what is new");
     }
 }
 
