@@ -60,8 +60,8 @@ pub struct MessageView<'a> {
     body_rest: &'a [u8],
 }
 
-/// The octets of a message whose sections are all in their usual form: the descriptor is a number of one octet, the value a list, a
-/// map or a binary.
+/// The octets of a message whose sections are all in their usual form: the descriptor is a number of one octet, the value the list,
+/// map or binary that it ought to be.
 struct Usual<'a> {
     rest: &'a [u8],
     /// The descriptor at the start of `rest`; 0 if there is none of the usual form.
@@ -114,7 +114,7 @@ impl<'a> MessageView<'a> {
         }
     }
 
-    /// Locates the sections of a message that are all in their usual form and of which none repeats, as in nearly every message.
+    /// Locates the sections of a message that has them all in their usual form, and as its body no more than one of data.
     #[inline(always)]
     fn parse_usual(octets: &'a [u8]) -> Option<Self> {
         let mut usual = Usual::new(octets);
