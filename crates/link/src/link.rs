@@ -106,7 +106,7 @@ pub(crate) struct UnsettledIn {
     /// The state we told, if it was not settled with it.
     pub(crate) state: Option<Box<DeliveryState<'static>>>,
     pub(crate) mode: ReceiverSettleMode,
-    /// All of it is here; only then can it be settled for good.
+    /// All of it is here, or no more of it comes; only then can it be settled for good.
     pub(crate) complete: bool,
     /// The sender has told an outcome of its own. §2.6.12
     pub(crate) decided: bool,

@@ -1,6 +1,6 @@
 //! A link attached again while its endpoint lives: its deliveries go on under their delivery-ids. §2.6.4
 
-use amqp10_codec::{Attach, DeliveryNumber, DeliveryState, Handle, Role, Str};
+use amqp10_codec::{Attach, DeliveryNumber, DeliveryState, Handle, ReceiverSettleMode, Role, Str};
 
 use crate::LinkConfig;
 use crate::connection::Connection;
@@ -145,12 +145,18 @@ impl Connection {
         match (&mut link.end, old_link.end) {
             (End::Receiver(end), End::Receiver(mut old)) => {
                 if let Some(incoming) = old.incoming.take()
-                    && let Some(unsettled) = old.unsettled.remove(incoming.head.key.delivery)
+                    && let Some(unsettled) = old.unsettled.get_mut(incoming.head.key.delivery)
                     && let Some(id) = unsettled.id
                 {
-                    // The rest of it will not come.
-                    session.incoming.remove(id);
-                    session.settle(Role::Receiver, id, true, Some(DeliveryState::Released));
+                    // The rest of it will not come. In mode second it is for the sender to settle first. §2.7.5
+                    let settles = unsettled.mode == ReceiverSettleMode::First;
+                    session.settle(Role::Receiver, id, settles, Some(DeliveryState::Released));
+                    if settles {
+                        session.incoming.remove(id);
+                        old.unsettled.forget(incoming.head.key.delivery);
+                    } else {
+                        (unsettled.state, unsettled.complete) = (Some(Box::new(DeliveryState::Released)), true);
+                    }
                 }
                 old.ready.as_mut_slice().iter_mut().flatten().for_each(|delivery| delivery.key.link = key);
                 let held = old.ready.as_slice().iter().flatten();

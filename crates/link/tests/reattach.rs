@@ -2,7 +2,7 @@
 
 mod support;
 
-use amqp10_codec::{Attach, DeliveryState, Detach, Disposition, Map, Performative, Role, Transfer};
+use amqp10_codec::{Attach, DeliveryState, Detach, Disposition, Map, Performative, ReceiverSettleMode, Role, Transfer};
 use amqp10_link::{DeliveryStart, Ended, Event, LinkConfig, LinkEvent, LinkId, SessionEvent, SettleError, Terminus};
 use bytes::Bytes;
 use support::scene::{Scene, receiving, refused_session, sending, session_config};
@@ -35,6 +35,36 @@ fn suspend(scene: &mut Scene, link: LinkId, handle: u32, ours: bool) {
     let told = scene.peer.events();
     assert_eq!(told.last(), Some(&Event::Link(link, LinkEvent::Detached { closed: false, end: ended })));
     scene.peer.frames();
+}
+
+#[test]
+fn what_had_arrived_in_part_in_mode_second_is_for_the_sender_to_settle() {
+    // 2.7.5-23
+    let second = || Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..sender("e", 9) };
+    let config = |mode| {
+        let mut config = receiving("e");
+        config.rcv_settle_mode = mode;
+        config
+    };
+    for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
+        let mut scene = Scene::new(Wire::Octets);
+        let old = scene.peer.engine.attach(scene.one, config(ReceiverSettleMode::Second)).unwrap();
+        scene.peer.send(10, &second());
+        scene.peer.quiet();
+        scene.peer.transfer(10, &Transfer { more: true, ..first(9, 0) }, b"half");
+        suspend(&mut scene, old, 9, true);
+        // The mode of the new link is for what is sent on it.
+        let link = scene.peer.engine.attach(scene.one, config(mode)).unwrap();
+        scene.peer.send(10, &second());
+        let told = scene.peer.told();
+        assert!(told.contains(&"0 disposition receiver 0".to_owned()), "{told:?}");
+        let unsettled = scene.peer.engine.receiver(link).unwrap().unsettled();
+        assert_eq!(unsettled.len(), 1);
+        assert_eq!((unsettled[0].tag, &unsettled[0].state), (tag(0), &Some(DeliveryState::Released)));
+        scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
+        assert!(scene.peer.engine.receiver(link).unwrap().unsettled().is_empty());
+        assert_eq!(scene.peer.told(), NOTHING);
+    }
 }
 
 #[test]
