@@ -148,10 +148,13 @@ impl Connection {
                     && let Some(unsettled) = old.unsettled.get_mut(incoming.head.key.delivery)
                     && let Some(id) = unsettled.id
                 {
-                    // The rest of it will not come. In mode second it is for the sender to settle first. §2.7.5
-                    let settles = unsettled.mode == ReceiverSettleMode::First;
-                    session.settle(Role::Receiver, id, settles, Some(DeliveryState::Released));
-                    if settles {
+                    // The rest of it will not come. In mode second it is for the sender to settle first, and of what it has settled
+                    // there is nothing to tell. §2.6.12, §2.7.5
+                    let (settled, settles) = (incoming.head.settled, unsettled.mode == ReceiverSettleMode::First);
+                    if !settled {
+                        session.settle(Role::Receiver, id, settles, Some(DeliveryState::Released));
+                    }
+                    if settled || settles {
                         session.incoming.remove(id);
                         old.unsettled.forget(incoming.head.key.delivery);
                     } else {

@@ -38,6 +38,28 @@ fn suspend(scene: &mut Scene, link: LinkId, handle: u32, ours: bool) {
 }
 
 #[test]
+fn nothing_is_told_of_what_had_arrived_in_part_and_is_settled() {
+    // 2.6.12-09
+    for on_the_transfer in [true, false] {
+        let mut scene = Scene::new(Wire::Octets);
+        let a = scene.a;
+        scene.peer.transfer(10, &Transfer { more: true, settled: Some(on_the_transfer), ..first(5, 0) }, b"half");
+        if !on_the_transfer {
+            scene.peer.send(10, &disposition(Role::Sender, 0, 0, true));
+        }
+        scene.peer.quiet();
+        suspend(&mut scene, a, 5, true);
+        let link = scene.peer.engine.attach(scene.one, receiving("a")).unwrap();
+        scene.peer.send(10, &sender("a", 5));
+        let told = scene.peer.told();
+        assert!(told.iter().all(|frame| !frame.contains("disposition")), "{told:?}");
+        assert!(scene.peer.engine.receiver(link).unwrap().unsettled().is_empty());
+        scene.peer.deliver(10, 5, 1, b"what comes next");
+        assert!(scene.peer.engine.receiver(link).unwrap().next_delivery().is_some());
+    }
+}
+
+#[test]
 fn what_had_arrived_in_part_in_mode_second_is_for_the_sender_to_settle() {
     // 2.7.5-23
     let second = || Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..sender("e", 9) };
