@@ -594,8 +594,11 @@ impl Session {
             // Before the peer's attach there is no count to tell.
             let known = link.theirs.is_some();
             assert_eq!(flow.delivery_count.is_some(), known, "delivery-count, §2.7.4");
-            if let Some(leap) = link.leap.take_if(|leap| flow.delivery_count.is_some_and(|count| count.0 == *leap)) {
-                link.count = Recent::new(leap);
+            let known = |count| link.count.any(|known| *known == count);
+            if let Some(count) = flow.delivery_count.map(|count| count.0).filter(|count| !known(*count))
+                && link.leap.take_if(|leap| *leap == count).is_some()
+            {
+                link.count = Recent::new(count);
             }
             let fits = |count| link.count.any(|known| *known == count);
             assert!(flow.delivery_count.is_none_or(|count| fits(count.0)), "{flow:?}, §2.7.4, but {:?}", link.count);
