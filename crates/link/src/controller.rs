@@ -1,11 +1,13 @@
 //! The side of a transaction that declares and discharges it. §4.1
 
 use amqp10_codec::{
-    Declare, DeliveryState, Discharge, Encode, Error, MessageFormat, Role, TransactionId, Value, begin_described,
+    Declare, DeliveryState, Discharge, Encode, Error, Fields, MessageFormat, Role, TransactionId, Value,
+    begin_described,
 };
 use bytes::Bytes;
 
 use crate::connection::Connection;
+use crate::coordinator::{named, transaction_property};
 use crate::event::{Event, LinkEvent};
 use crate::slots::{Key, LinkId};
 use crate::transaction::{Phase, Request, Side, TransactionEnd, Work, WorkKind};
@@ -201,6 +203,11 @@ impl Connection {
                 && link.acquisition.as_deref() == Some(&transaction.id)
             {
                 link.acquisition = None;
+                // What was not told yet would name a transaction that is over.
+                let names = |properties: &mut Fields<'_>| {
+                    transaction_property(properties).is_some_and(|property| named(&property) == Some(transaction.id))
+                };
+                link.properties.take_if(names);
             }
         }
     }

@@ -465,6 +465,27 @@ fn acquisition_before_the_link_is_attached() {
 }
 
 #[test]
+fn acquisition_is_not_asked_for_once_its_transaction_is_discharged() {
+    // 4.4.3-01
+    let mut scene = Scene::all();
+    let one = scene.transaction(b"one");
+    let mut getting = support::scene::receiving("early");
+    getting.credit = CreditMode::Manual;
+    let session = scene.peer.engine.session_of(scene.get).unwrap();
+    let early = scene.peer.engine.attach(session, getting).unwrap();
+    for link in [early, scene.get] {
+        scene.peer.engine.receiver(link).unwrap().acquire(one).unwrap();
+    }
+    let ended = scene.discharge(one, false, DeliveryState::Accepted);
+    assert_eq!(ended, [format!("{one} committed []")]);
+    scene.peer.send(10, &sender("early", 9));
+    for link in [early, scene.get] {
+        scene.peer.engine.receiver(link).unwrap().set_credit(2);
+    }
+    assert_eq!(told(&mut scene.peer), NOTHING, "no flow that asks for it");
+}
+
+#[test]
 fn nothing_is_acquired_on_a_control_link() {
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");
