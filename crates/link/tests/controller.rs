@@ -113,6 +113,14 @@ impl Scene {
         self.peer.quiet();
     }
 
+    /// Another receiver, `early`, whose attach the peer has not answered yet.
+    fn attach_early(&mut self) -> LinkId {
+        let mut getting = support::scene::receiving("early");
+        getting.credit = CreditMode::Manual;
+        let session = self.peer.engine.session_of(self.get).unwrap();
+        self.peer.engine.attach(session, getting).unwrap()
+    }
+
     /// Asks for a discharge and lets the peer answer it.
     fn discharge(&mut self, id: TransactionId, fail: bool, answer: DeliveryState<'static>) -> Vec<String> {
         self.peer.engine.discharge(id, fail).unwrap();
@@ -450,10 +458,7 @@ fn acquisition() {
 fn acquisition_before_the_link_is_attached() {
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");
-    let mut getting = support::scene::receiving("early");
-    getting.credit = CreditMode::Manual;
-    let session = scene.peer.engine.session_of(scene.get).unwrap();
-    let early = scene.peer.engine.attach(session, getting).unwrap();
+    let early = scene.attach_early();
     let mut receiver = scene.peer.engine.receiver(early).unwrap();
     receiver.acquire(one).unwrap();
     receiver.set_credit(2);
@@ -469,10 +474,7 @@ fn acquisition_is_not_asked_for_once_its_transaction_is_discharged() {
     // 4.4.3-01
     let mut scene = Scene::all();
     let one = scene.transaction(b"one");
-    let mut getting = support::scene::receiving("early");
-    getting.credit = CreditMode::Manual;
-    let session = scene.peer.engine.session_of(scene.get).unwrap();
-    let early = scene.peer.engine.attach(session, getting).unwrap();
+    let early = scene.attach_early();
     for link in [early, scene.get] {
         scene.peer.engine.receiver(link).unwrap().acquire(one).unwrap();
     }
